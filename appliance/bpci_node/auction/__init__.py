@@ -1,0 +1,1 @@
+"""Selecting what goes into a bundle, sealing it, verifying it. Pure."""

@@ -1,0 +1,1 @@
+"""The ledger as a deterministic state machine: commands, blocks, registry. Pure."""

@@ -1,0 +1,1 @@
+"""Drivers of the state machine; the embedded sequencer is one."""

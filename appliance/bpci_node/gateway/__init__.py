@@ -1,0 +1,1 @@
+"""The node's HTTP faces: public API, owner's socket, metrics."""

@@ -1,0 +1,1 @@
+"""Ground floor: hashing, canonical encoding, Merkle trees, keys. Pure functions, no I/O."""

@@ -1,0 +1,116 @@
+"""Merkle trees of RFC 6962: SHA-256, leaf prefix 0x00, node prefix 0x01, positions fixed, no sorted pairs.
+
+Multiproofs open several leaves at once: the same tree walked from the root, left before right, where a subtree
+without an opened leaf contributes its hash and an opened leaf contributes nothing. The layout is in
+``docs/spec/bundle.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bpci_node.errors import ProofError
+from bpci_node.primitives.hashing import sha256
+
+EMPTY_ROOT = sha256(b"")
+"""Root of the tree without leaves. Source: RFC 6962, section 2.1."""
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """Return the hash of one leaf, 32 bytes."""
+    return sha256(b"\x00" + leaf)
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of an inner node over its two children, 32 bytes each."""
+    return sha256(b"\x01" + left + right)
+
+
+def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
+    """Return the root over ``leaf_hashes`` (results of :func:`leaf_hash`, in order).
+
+    Works level by level: pairing neighbours and carrying an odd last one up gives the same tree as the recursive
+    definition. Source: RFC 6962, section 2.1.
+    """
+    if not leaf_hashes:
+        return EMPTY_ROOT
+    level = list(leaf_hashes)
+    while len(level) > 1:
+        paired = [sha256(b"\x01" + level[i] + level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        if len(level) % 2:
+            paired.append(level[-1])
+        level = paired
+    return level[0]
+
+
+def prove(leaf_hashes: Sequence[bytes], indices: Sequence[int]) -> list[bytes]:
+    """Return the multiproof that opens ``indices``: 32-byte hashes in the order of the walk.
+
+    Args:
+        indices: positions, strictly ascending, each 0 <= index < len(leaf_hashes), at least one.
+    Raises:
+        ProofError: indices are not as required.
+    """
+    _require_indices(indices, len(leaf_hashes))
+    proof: list[bytes] = []
+
+    def walk(start: int, size: int, wanted: Sequence[int]) -> None:
+        if not wanted:
+            proof.append(root_of(leaf_hashes[start : start + size]))
+        elif size > 1:
+            half = _split(size)
+            middle = start + half
+            walk(start, half, [index for index in wanted if index < middle])
+            walk(middle, size - half, [index for index in wanted if index >= middle])
+
+    walk(0, len(leaf_hashes), indices)
+    return proof
+
+
+def verify(opened: Sequence[tuple[int, bytes]], size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Check that the tree of ``size`` leaves with this ``root`` has the ``opened`` leaf hashes at their positions.
+
+    Args:
+        opened: ``(index, leaf hash)``, indices strictly ascending.
+        proof: what :func:`prove` returned, 32 bytes each.
+    Raises:
+        ProofError: wrong positions, a proof that is too short or too long, or another root (``proof.merkle``).
+    """
+    _require_indices([index for index, _ in opened], size)
+    if any(len(item) != 32 for item in proof):
+        raise ProofError("a Merkle proof consists of 32-byte hashes", code="proof.merkle")
+    siblings: Iterator[bytes] = iter(proof)
+
+    def walk(start: int, size: int, leaves: Sequence[tuple[int, bytes]]) -> bytes:
+        if not leaves:
+            sibling = next(siblings, None)
+            if sibling is None:
+                raise ProofError("the Merkle proof is too short", code="proof.merkle")
+            return sibling
+        if size == 1:
+            return leaves[0][1]
+        half = _split(size)
+        middle = start + half
+        left = walk(start, half, [leaf for leaf in leaves if leaf[0] < middle])
+        right = walk(middle, size - half, [leaf for leaf in leaves if leaf[0] >= middle])
+        return node_hash(left, right)
+
+    computed = walk(0, size, opened)
+    if next(siblings, None) is not None:
+        raise ProofError("the Merkle proof is too long", code="proof.merkle")
+    if computed != root:
+        raise ProofError("the Merkle proof leads to another root", code="proof.merkle")
+
+
+def _split(size: int) -> int:
+    """Return the largest power of two below ``size`` (``size`` >= 2)."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def _require_indices(indices: Sequence[int], size: int) -> None:
+    if not 0 < size < 1 << 40:
+        raise ProofError("an opening needs a tree with leaves", code="proof.merkle")
+    if not indices:
+        raise ProofError("no position was given to open", code="proof.merkle")
+    if any(a >= b for a, b in zip(indices, indices[1:], strict=False)) or indices[0] < 0 or indices[-1] >= size:
+        raise ProofError("positions must ascend strictly and lie inside the tree", code="proof.merkle")

@@ -1,0 +1,1 @@
+"""Wires the parts of a node; owns the clock, the tasks and the service manager's notifications."""

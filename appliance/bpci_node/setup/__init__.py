@@ -1,0 +1,1 @@
+"""Setting a machine up: answers, plan, and the steps that carry it out. Shared by wizard and command line."""

@@ -1,0 +1,1 @@
+"""The first-boot wizard and the console of a BPCI machine, in Textual."""
