@@ -1,7 +1,7 @@
 """Canonical CBOR: the one form in which anything is signed, hashed, stored or sent.
 
-The subset: ``None``, booleans, integers of -2**63 … 2**64-1, byte strings, text strings, lists, and maps with text keys.
-No floats, no tags, no indefinite lengths. Key order is that of RFC 8949 section 4.2.1. Decoding refuses every encoding
+The subset: ``None``, booleans, integers of -2**63 to 2**64-1, byte strings, text strings, lists, and maps with text
+keys. No floats, no tags, no indefinite lengths. Key order is that of RFC 8949 section 4.2.1. Decoding refuses every encoding
 that :func:`encode` would not have produced, so one value has exactly one encoding.
 """
 

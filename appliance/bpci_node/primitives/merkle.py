@@ -8,6 +8,7 @@ without an opened leaf contributes its hash and an opened leaf contributes nothi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from bpci_node.errors import ProofError
 from bpci_node.primitives.hashing import sha256
@@ -112,5 +113,5 @@ def _require_indices(indices: Sequence[int], size: int) -> None:
         raise ProofError("an opening needs a tree with leaves", code="proof.merkle")
     if not indices:
         raise ProofError("no position was given to open", code="proof.merkle")
-    if any(a >= b for a, b in zip(indices, indices[1:], strict=False)) or indices[0] < 0 or indices[-1] >= size:
+    if any(a >= b for a, b in pairwise(indices)) or indices[0] < 0 or indices[-1] >= size:
         raise ProofError("positions must ascend strictly and lie inside the tree", code="proof.merkle")
