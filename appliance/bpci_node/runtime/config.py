@@ -1,0 +1,359 @@
+"""The node's one configuration file, TOML, read whole and checked before anything starts.
+
+Invariants: unknown keys are errors, not warnings; a message names the file, the key and what was expected. What
+:func:`dump` writes, :func:`parse` reads back to an equal value.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bpci_node.errors import UsageError
+from bpci_node.network.file import NAME
+from bpci_node.runtime.table import TableReader
+
+NODE_TYPES = ("bpi-community", "bpci-enterprise", "hybrid")
+NODE_FLAGS = ("app_hosting", "validator", "bank_sponsored", "community_operated")
+DEFAULT_PORT = 8545
+DEFAULT_OWNER_SOCKET = Path("/run/bpci/owner.sock")
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSection:
+    """What is registered about the node."""
+
+    name: str
+    """For people, 1 to 64 printable characters."""
+    type: str = "bpi-community"
+    """One of ``NODE_TYPES``."""
+    flags: tuple[str, ...] = ()
+    """Of ``NODE_FLAGS``."""
+    capabilities: tuple[str, ...] = ()
+    """Free words, at most 32."""
+    endpoints: tuple[str, ...] = ()
+    """Base URLs at which others reach this node, at most 8."""
+    instance: int = 0
+    """Number of this instance of the identity, raised after a restore."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSection:
+    """Where the public API listens."""
+
+    listen: str = "0.0.0.0"  # noqa: S104 - a node's public face; the firewall opens this one port
+    """IP address."""
+    port: int = DEFAULT_PORT
+    """TCP port, 0 lets the system choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSection:
+    """The owner's door."""
+
+    socket: Path = DEFAULT_OWNER_SOCKET
+    """Path of the Unix socket."""
+    group: str = "bpci-owner"
+    """Group whose members may use it, beside root and the node's own user; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSection:
+    """The ledger that this node keeps itself, or belongs to."""
+
+    mode: str = "embedded"
+    """``embedded``: this node sequences its own ledger; ``network``: it belongs to one that others keep."""
+    name: str = "devnet"
+    """Name of the ledger (embedded)."""
+    network_file: Path | None = None
+    """Network file (network mode)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysSection:
+    """Where the node's keys come from: ``credential:NAME`` or ``file:/path``, 32 raw bytes each."""
+
+    node: str = "credential:node-key"
+    registry: str | None = None
+    """Only in embedded mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSection:
+    """One chain whose block space is auctioned here."""
+
+    id: str
+    """CAIP-2, such as ``eip155:1``."""
+    base_fee_wei: int
+    """Named base fee per gas, wei."""
+    fee_bin_wei: int = 5_000_000_000
+    """Width of a fee bin, wei."""
+    gas_limit: int = 60_000_000
+    """Gas that one bundle may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSection:
+    """What one source, and all together, may ask of the public API."""
+
+    body_bytes: int = 16 * MIB
+    """Longest request body, bytes."""
+    requests_per_second: int = 100
+    """Sustained rate of one source address; twice as many in a burst."""
+    connections: int = 512
+    """Open connections, all sources together."""
+    connections_per_source: int = 64
+    """Open connections of one source address."""
+    pool_entries: int = 1_000_000
+    """Entries that wait, all targets together."""
+    pool_bytes: int = 1024 * MIB
+    """Raw bytes of the entries that wait, all targets together."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Everything that the owner decides about a node process."""
+
+    state_dir: Path
+    """Directory of the database and the node's other state."""
+    node: NodeSection
+    api: ApiSection = field(default_factory=ApiSection)
+    owner: OwnerSection = field(default_factory=OwnerSection)
+    ledger: LedgerSection = field(default_factory=LedgerSection)
+    keys: KeysSection = field(default_factory=KeysSection)
+    targets: tuple[TargetSection, ...] = ()
+    """At least one."""
+    limits: LimitsSection = field(default_factory=LimitsSection)
+
+
+def load(path: Path) -> NodeConfig:
+    """Read the configuration at ``path``.
+
+    Raises:
+        UsageError: ``config.file`` (can't be read), ``config.syntax`` (not TOML), ``config.key`` (missing or unknown
+            key), ``config.value`` (wrong value).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the configuration {path}: {error.strerror}",
+            code="config.file",
+            hint="Name it with --config, or run 'bpci setup' to write one.",
+            file=str(path),
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text", code="config.syntax", file=str(path)) from error
+    return parse(text, source=str(path))
+
+
+def parse(text: str, *, source: str) -> NodeConfig:
+    """Read a configuration from its text.
+
+    Args:
+        source: what messages call the file.
+    Raises:
+        UsageError: as :func:`load`.
+    """
+    try:
+        value = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"{source} is not TOML: {error}", code="config.syntax", hint="Mend the line it names.", file=source
+        ) from error
+    reader = TableReader(source, "", value)
+    reader.integer("v", 1, 1)
+    config = NodeConfig(
+        state_dir=reader.path("state_dir"),
+        node=_node(reader.table("node", required=True)),
+        api=_api(reader.table("api")),
+        owner=_owner(reader.table("owner")),
+        ledger=_ledger(reader.table("ledger")),
+        keys=_keys(reader.table("keys")),
+        targets=tuple(_target(item) for item in reader.tables("targets")),
+        limits=_limits(reader.table("limits")),
+    )
+    reader.done()
+    _check_whole(config, source)
+    return config
+
+
+def dump(config: NodeConfig) -> str:
+    """Return the TOML text of ``config``, every key written out."""
+    ledger: dict[str, Any] = {"mode": config.ledger.mode}
+    if config.ledger.mode == "embedded":
+        ledger["name"] = config.ledger.name
+    else:
+        ledger["network_file"] = str(config.ledger.network_file)
+    keys = {"node": config.keys.node}
+    if config.keys.registry is not None:
+        keys["registry"] = config.keys.registry
+    node, limits = config.node, config.limits
+    return tomli_w.dumps(
+        {
+            "v": 1,
+            "state_dir": str(config.state_dir),
+            "node": {
+                "name": node.name,
+                "type": node.type,
+                "flags": list(node.flags),
+                "capabilities": list(node.capabilities),
+                "endpoints": list(node.endpoints),
+                "instance": node.instance,
+            },
+            "api": {"listen": config.api.listen, "port": config.api.port},
+            "owner": {"socket": str(config.owner.socket), "group": config.owner.group},
+            "ledger": ledger,
+            "keys": keys,
+            "limits": {
+                "body_bytes": limits.body_bytes,
+                "requests_per_second": limits.requests_per_second,
+                "connections": limits.connections,
+                "connections_per_source": limits.connections_per_source,
+                "pool_entries": limits.pool_entries,
+                "pool_bytes": limits.pool_bytes,
+            },
+            "targets": [
+                {
+                    "id": target.id,
+                    "base_fee_wei": str(target.base_fee_wei),
+                    "fee_bin_wei": str(target.fee_bin_wei),
+                    "gas_limit": target.gas_limit,
+                }
+                for target in config.targets
+            ],
+        }
+    )
+
+
+def read_key(reference: str, *, key: str) -> bytes:
+    """Return the 32 bytes that a ``[keys]`` value refers to.
+
+    Args:
+        reference: ``credential:NAME`` or ``file:/path``.
+        key: the configuration key, for messages.
+    Raises:
+        UsageError: ``config.key_file``: absent, readable by others, or of another length.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "credential":
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not directory:
+            raise _key_error(key, reference, "systemd passed no credentials", "Start the node as bpci-node.service.")
+        path = Path(directory) / name
+    else:
+        path = Path(name)
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            data = file.read(33)
+    except OSError as error:
+        raise _key_error(key, reference, str(error.strerror), "Run 'bpci setup' to create the keys.") from error
+    # systemd mounts credentials read-only for the service alone, with an ACL that shows up in the group bits.
+    if kind == "file" and mode not in (0o600, 0o400):
+        raise _key_error(key, reference, f"mode {mode:04o} lets others read it", f"chmod 0600 {path}")
+    if len(data) != 32:
+        raise _key_error(key, reference, "it does not hold exactly 32 bytes", "A key file is 32 raw bytes.")
+    return data
+
+
+def _key_error(key: str, reference: str, reason: str, hint: str) -> UsageError:
+    return UsageError(f"{key} = {reference}: {reason}", code="config.key_file", hint=hint, key=key)
+
+
+def _node(reader: TableReader) -> NodeSection:
+    section = NodeSection(
+        name=reader.text("name", None, r"[^\x00-\x1f\x7f]{1,64}", "1 to 64 printable characters"),
+        type=reader.choice("type", "bpi-community", NODE_TYPES),
+        flags=reader.texts("flags", len(NODE_FLAGS), "|".join(NODE_FLAGS)),
+        capabilities=reader.texts("capabilities", 32, r"[a-z0-9][a-z0-9._-]{0,31}"),
+        endpoints=reader.urls("endpoints", 8),
+        instance=reader.integer("instance", 0, 2**31, 0),
+    )
+    reader.done()
+    return section
+
+
+def _api(reader: TableReader) -> ApiSection:
+    listen = reader.text("listen", ApiSection.listen)
+    try:
+        ip_address(listen)
+    except ValueError:
+        reader.wrong("listen", "an IP address such as 0.0.0.0, 127.0.0.1 or ::")
+    section = ApiSection(listen=listen, port=reader.integer("port", 0, 65535, DEFAULT_PORT))
+    reader.done()
+    return section
+
+
+def _owner(reader: TableReader) -> OwnerSection:
+    section = OwnerSection(
+        socket=reader.path("socket", DEFAULT_OWNER_SOCKET),
+        group=reader.text("group", "bpci-owner", r"([a-z_][a-z0-9_-]{0,31})?", "the name of a group, or empty"),
+    )
+    if len(os.fsencode(section.socket)) > 100:
+        reader.wrong("socket", "a path of at most 100 bytes (a limit of Unix sockets)")
+    reader.done()
+    return section
+
+
+def _ledger(reader: TableReader) -> LedgerSection:
+    mode = reader.choice("mode", "embedded", ("embedded", "network"))
+    if mode == "embedded":
+        section = LedgerSection(mode, reader.text("name", "devnet", NAME.pattern, "a-z, 0-9 and -, at most 32"), None)
+    else:
+        section = LedgerSection(mode, LedgerSection.name, reader.path("network_file"))
+    reader.done()
+    return section
+
+
+def _keys(reader: TableReader) -> KeysSection:
+    form = r"credential:[A-Za-z0-9._-]+|file:/.+"
+    expected = "credential:NAME or file:/path"
+    registry = reader.text("registry", "", form + "|", expected)
+    section = KeysSection(node=reader.text("node", KeysSection.node, form, expected), registry=registry or None)
+    reader.done()
+    return section
+
+
+def _target(reader: TableReader) -> TargetSection:
+    section = TargetSection(
+        id=reader.text("id", None, r"[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}", "a CAIP-2 chain id such as eip155:1"),
+        base_fee_wei=reader.amount("base_fee_wei", None),
+        fee_bin_wei=reader.amount("fee_bin_wei", TargetSection.fee_bin_wei, least=1),
+        gas_limit=reader.integer("gas_limit", 21_000, 10**12, TargetSection.gas_limit),
+    )
+    reader.done()
+    return section
+
+
+def _limits(reader: TableReader) -> LimitsSection:
+    default = LimitsSection()
+    section = LimitsSection(
+        body_bytes=reader.integer("body_bytes", 64 * 1024, 1024 * MIB, default.body_bytes),
+        requests_per_second=reader.integer("requests_per_second", 1, 1_000_000, default.requests_per_second),
+        connections=reader.integer("connections", 1, 100_000, default.connections),
+        connections_per_source=reader.integer("connections_per_source", 1, 100_000, default.connections_per_source),
+        pool_entries=reader.integer("pool_entries", 1, 10**9, default.pool_entries),
+        pool_bytes=reader.integer("pool_bytes", 1, 2**50, default.pool_bytes),
+    )
+    reader.done()
+    return section
+
+
+def _check_whole(config: NodeConfig, source: str) -> None:
+    whole = TableReader(source, "", {})
+    if not config.targets:
+        whole.wrong("targets", "at least one [[targets]] table")
+    if len({target.id for target in config.targets}) != len(config.targets):
+        whole.wrong("targets", "each target once")
+    if config.ledger.mode == "embedded" and config.keys.registry is None:
+        whole.wrong("keys.registry", "the registry's key, because ledger.mode is embedded")
+    if config.ledger.mode == "network" and config.keys.registry is not None:
+        whole.wrong("keys.registry", "no registry key, because ledger.mode is network")
