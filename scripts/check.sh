@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run every static check, all of them even when one fails, and name those that failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 2
 export PATH="$PWD/.venv/bin:$PATH"
 failed=()
 log=$(mktemp)

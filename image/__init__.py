@@ -1,0 +1,1 @@
+"""Building the image, booting it and looking at the booted machine."""
