@@ -23,6 +23,8 @@ NODE_TYPES = ("bpi-community", "bpci-enterprise", "hybrid")
 NODE_FLAGS = ("app_hosting", "validator", "bank_sponsored", "community_operated")
 DEFAULT_PORT = 8545
 DEFAULT_OWNER_SOCKET = Path("/run/bpci/owner.sock")
+DEFAULT_FEE_BIN_WEI = 5_000_000_000
+DEFAULT_GAS_LIMIT = 60_000_000
 MIB = 1 << 20
 
 
@@ -93,9 +95,9 @@ class TargetSection:
     """CAIP-2, such as ``eip155:1``."""
     base_fee_wei: int
     """Named base fee per gas, wei."""
-    fee_bin_wei: int = 5_000_000_000
+    fee_bin_wei: int = DEFAULT_FEE_BIN_WEI
     """Width of a fee bin, wei."""
-    gas_limit: int = 60_000_000
+    gas_limit: int = DEFAULT_GAS_LIMIT
     """Gas that one bundle may use."""
 
 
@@ -282,7 +284,7 @@ def _node(reader: TableReader) -> NodeSection:
 
 
 def _api(reader: TableReader) -> ApiSection:
-    listen = reader.text("listen", ApiSection.listen)
+    listen = reader.text("listen", ApiSection().listen)
     try:
         ip_address(listen)
     except ValueError:
@@ -308,7 +310,7 @@ def _ledger(reader: TableReader) -> LedgerSection:
     if mode == "embedded":
         section = LedgerSection(mode, reader.text("name", "devnet", NAME.pattern, "a-z, 0-9 and -, at most 32"), None)
     else:
-        section = LedgerSection(mode, LedgerSection.name, reader.path("network_file"))
+        section = LedgerSection(mode, LedgerSection().name, reader.path("network_file"))
     reader.done()
     return section
 
@@ -317,7 +319,7 @@ def _keys(reader: TableReader) -> KeysSection:
     form = r"credential:[A-Za-z0-9._-]+|file:/.+"
     expected = "credential:NAME or file:/path"
     registry = reader.text("registry", "", form + "|", expected)
-    section = KeysSection(node=reader.text("node", KeysSection.node, form, expected), registry=registry or None)
+    section = KeysSection(node=reader.text("node", KeysSection().node, form, expected), registry=registry or None)
     reader.done()
     return section
 
@@ -326,8 +328,8 @@ def _target(reader: TableReader) -> TargetSection:
     section = TargetSection(
         id=reader.text("id", None, r"[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}", "a CAIP-2 chain id such as eip155:1"),
         base_fee_wei=reader.amount("base_fee_wei", None),
-        fee_bin_wei=reader.amount("fee_bin_wei", TargetSection.fee_bin_wei, least=1),
-        gas_limit=reader.integer("gas_limit", 21_000, 10**12, TargetSection.gas_limit),
+        fee_bin_wei=reader.amount("fee_bin_wei", DEFAULT_FEE_BIN_WEI, least=1),
+        gas_limit=reader.integer("gas_limit", 21_000, 10**12, DEFAULT_GAS_LIMIT),
     )
     reader.done()
     return section
