@@ -1,0 +1,55 @@
+"""What the drivers of the state machine need from storage. ``bpci_node.store`` implements it on a disk.
+
+The store is the one authority on what the ledger holds: a block exists once :meth:`BlockStore.append_block` has
+returned, and then with everything that belongs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+
+class BlockStore(Protocol):
+    """Blocks with their commands and results, and the state after the last of them."""
+
+    def append_block(
+        self,
+        height: int,
+        block: bytes,
+        commands: Sequence[bytes],
+        results: Sequence[bytes],
+        writes: Mapping[bytes, bytes | None],
+    ) -> None:
+        """Store one block and what it changes, all of it or nothing, durable against power loss on return.
+
+        Args:
+            height: one above the last block's, 1 for the first.
+            block: the signed block as it is sent (:mod:`bpci_node.chain.block`).
+            commands: signed commands, in the block's order.
+            results: one encoded result per command.
+            writes: state key to its new value; ``None`` deletes the key.
+        Raises:
+            StorageError: the disk or the database failed, or ``height`` does not follow; nothing was stored.
+        """
+        ...
+
+    def load_state(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every key and value of the state after the last block, in any order."""
+        ...
+
+    def last_block(self) -> bytes | None:
+        """Return the signed block of greatest height, ``None`` before the first."""
+        ...
+
+    def block(self, height: int) -> bytes | None:
+        """Return the signed block at ``height``, ``None`` if there is none."""
+        ...
+
+    def commands(self, height: int) -> list[bytes]:
+        """Return the signed commands of the block at ``height``, in its order; empty if there is none."""
+        ...
+
+    def results(self, height: int) -> list[bytes]:
+        """Return the encoded results of the block at ``height``, in its order; empty if there is none."""
+        ...
