@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from bpci_node.chain.endpoint import is_endpoint
+from bpci_node.chain.genesis import LEDGER_ID_FORM, NAME_FORM
 from bpci_node.errors import FormatError, UsageError
 from bpci_node.primitives import codec
 from bpci_node.primitives.keys import did_of, public_key_of
@@ -20,8 +21,8 @@ from bpci_node.primitives.keys import did_of, public_key_of
 MAX_BYTES = 64 * 1024
 """Longest network file that is read."""
 MAX_URLS = 32
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-"""Name of a ledger: it is the part of the ledger id before the colon."""
+NAME = NAME_FORM
+"""Name of a ledger: the part of the ledger id before the colon."""
 _MEMBERS = {"v", "ledger_id", "genesis_hash", "registry_key", "urls"}
 
 
@@ -83,10 +84,9 @@ def from_value(value: Any) -> NetworkFile:
     ledger_id, genesis, key, urls = value["ledger_id"], value["genesis_hash"], value["registry_key"], value["urls"]
     if not (isinstance(genesis, str) and re.fullmatch(r"0x[0-9a-f]{64}", genesis)):
         raise _wrong("genesis_hash must be 0x and 64 hexadecimal digits in lower case")
-    name, _, digest = ledger_id.partition(":") if isinstance(ledger_id, str) else ("", "", "")
-    if not NAME.fullmatch(name):
+    if not isinstance(ledger_id, str) or not LEDGER_ID_FORM.fullmatch(ledger_id):
         raise _wrong("ledger_id must be a name (a-z, 0-9, -), a colon and the genesis hash")
-    if digest != genesis[2:]:
+    if ledger_id.partition(":")[2] != genesis[2:]:
         raise _wrong("ledger_id does not contain genesis_hash")
     if not isinstance(key, str):
         raise _wrong("registry_key must be a did:key")
@@ -94,24 +94,19 @@ def from_value(value: Any) -> NetworkFile:
         raise _wrong(f"urls must be a list of at most {MAX_URLS} URLs")
     for url in urls:
         check_url(url)
-    return NetworkFile(ledger_id, bytes.fromhex(digest), public_key_of(key), tuple(urls))
+    return NetworkFile(ledger_id, bytes.fromhex(genesis[2:]), public_key_of(key), tuple(urls))
 
 
 def check_url(url: str) -> None:
-    """Check that ``url`` is a base URL of a node: http or https, a host, no user, query or fragment.
+    """Check that ``url`` is the base URL of a node, in the strict form of :mod:`bpci_node.chain.endpoint`.
 
     Raises:
         FormatError: it is not (``format.url``).
     """
-    try:
-        parts = urlsplit(url)
-        port_is_valid = parts.port is None or 0 < parts.port < 65536
-    except ValueError as error:
-        raise FormatError(f"not a URL: {url}", code="format.url") from error
-    plain = parts.scheme in ("http", "https") and parts.hostname and port_is_valid and len(url) <= 512
-    if not plain or parts.username is not None or parts.query or parts.fragment or not url.isprintable():
+    if not is_endpoint(url):
+        shown = "".join(char if char.isprintable() else " " for char in url[:200])
         raise FormatError(
-            f"not the base URL of a node: {url}", code="format.url", hint="Write it like http://192.0.2.5:8545"
+            f"not the base URL of a node: {shown}", code="format.url", hint="Write it like http://192.0.2.5:8545"
         )
 
 

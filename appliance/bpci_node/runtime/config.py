@@ -15,8 +15,8 @@ from typing import Any
 
 import tomli_w
 
+from bpci_node.chain.genesis import NAME_FORM
 from bpci_node.errors import UsageError
-from bpci_node.network.file import NAME
 from bpci_node.runtime.table import TableReader
 
 NODE_TYPES = ("bpi-community", "bpci-enterprise", "hybrid")
@@ -308,7 +308,9 @@ def _owner(reader: TableReader) -> OwnerSection:
 def _ledger(reader: TableReader) -> LedgerSection:
     mode = reader.choice("mode", "embedded", ("embedded", "network"))
     if mode == "embedded":
-        section = LedgerSection(mode, reader.text("name", "devnet", NAME.pattern, "a-z, 0-9 and -, at most 32"), None)
+        section = LedgerSection(
+            mode, reader.text("name", "devnet", NAME_FORM.pattern, "a-z, 0-9 and -, at most 32"), None
+        )
     else:
         section = LedgerSection(mode, LedgerSection().name, reader.path("network_file"))
     reader.done()
