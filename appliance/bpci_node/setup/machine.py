@@ -1,0 +1,223 @@
+"""The owner's settings on the root file system: name, keyboard, clock, network, account, node service, SSH.
+
+Every function may be repeated. Set-up calls them one by one; ``bpci machine apply`` calls them all when a new root does
+not carry the settings yet, which it knows by :data:`APPLIED`, a list that ``sha256sum --check`` reads, so that an
+ordinary boot needs no Python to see that nothing is to be done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from bpci_node.errors import HostError
+from bpci_node.setup import keystore, settings
+from bpci_node.setup.answers import MachineAnswers, NetworkAnswers, OwnerAnswers
+from bpci_node.setup.system import System
+
+APPLIED = "/etc/bpci-machine.sha256"
+"""On the root: digests of the settings that it carries."""
+NODE_CONFIG = "/etc/bpci/node.toml"
+NETWORK_UNIT = "/etc/systemd/network/10-bpci.network"
+NODE_DROP_IN = "/etc/systemd/system/bpci-node.service.d/credentials.conf"
+OWNER_UID = 1000
+OWNER_GROUPS = "sudo,bpci-owner"
+
+
+def apply_all(system: System) -> bool:
+    """Put everything that the owner has set on this root, and remember it; tell whether there was anything to put.
+
+    Runs early at boot: what it starts is queued, not waited for.
+
+    Raises:
+        BpciError: the settings can't be read, or the system would not take one.
+    """
+    kept = settings.load(system)
+    if kept is None:
+        return False
+    name_machine(system, kept.machine)
+    set_keyboard_and_clock(system, kept.machine)
+    set_network(system, kept.network)
+    make_owner(system, kept.owner)
+    if kept.owner.ssh_keys:
+        enable(system, "ssh.service", wait=False)
+    if system.exists(NODE_CONFIG) and keystore.is_there(system, keystore.NODE_KEY):
+        hand_over_keys(system)
+        enable(system, "bpci-node.service", wait=False)
+    remember_applied(system)
+    return True
+
+
+def remember_applied(system: System) -> None:
+    """Note on the root which settings it carries.
+
+    Raises:
+        StorageError: ``storage.write``.
+    """
+    lines = ""
+    for name in (settings.PATH, keystore.sealed_path(keystore.NODE_KEY), keystore.plain_path(keystore.NODE_KEY)):
+        data = system.read(name)
+        if data is not None:
+            lines += f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+    system.write(APPLIED, lines, 0o600)
+
+
+def name_machine(system: System, machine: MachineAnswers) -> None:
+    """Set the host name, now and for later boots.
+
+    Raises:
+        HostError: ``host.command``.
+        StorageError: ``storage.write``.
+    """
+    system.write("/etc/hostname", machine.hostname + "\n")
+    system.write("/etc/hosts", _hosts(system.read_text("/etc/hosts"), machine.hostname))
+    system.run("hostname", machine.hostname)
+
+
+def _hosts(text: str, hostname: str) -> str:
+    """Return ``/etc/hosts`` with this machine's own name in it: without it ``sudo`` waits for a resolver."""
+    lines = [line for line in text.splitlines() if line.split()[:1] != ["127.0.1.1"]]
+    if not any(line.split()[:1] == ["127.0.0.1"] for line in lines):
+        lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", *lines]
+    return "\n".join([*lines, f"127.0.1.1\t{hostname}"]) + "\n"
+
+
+def keyboard_file(keymap: str) -> str:
+    """Return ``/etc/default/keyboard`` for a layout such as ``de`` or ``ch:fr``."""
+    layout, _, variant = keymap.partition(":")
+    return f'XKBMODEL="pc105"\nXKBLAYOUT="{layout}"\nXKBVARIANT="{variant}"\nXKBOPTIONS=""\nBACKSPACE="guess"\n'
+
+
+def try_keyboard(system: System, keymap: str) -> bool:
+    """Load a layout on the console for now, without writing anything; tell whether that worked."""
+    layout, _, variant = keymap.partition(":")
+    table = system.runner(("ckbcomp", "-layout", layout, "-variant", variant), b"")
+    return table.status == 0 and system.attempt("loadkeys", "-", stdin=table.output)
+
+
+def set_keyboard_and_clock(system: System, machine: MachineAnswers) -> None:
+    """Set the keyboard's layout and the time zone.
+
+    Raises:
+        HostError: no such time zone (``host.timezone``).
+        StorageError: ``storage.write``.
+    """
+    zone = f"/usr/share/zoneinfo/{machine.timezone}"
+    if not system.exists(zone):
+        raise HostError(
+            f"there is no time zone {machine.timezone} on this machine",
+            code="host.timezone",
+            hint="Use a name such as Europe/Berlin, or UTC.",
+        )
+    system.link("/etc/localtime", zone)
+    system.write("/etc/timezone", machine.timezone + "\n")
+    keyboard = keyboard_file(machine.keymap)
+    if not system.holds("/etc/default/keyboard", keyboard):
+        system.write("/etc/default/keyboard", keyboard)
+        # Fails where there is no screen, and then the layout has no one to serve.
+        system.attempt("setupcon", "--force", "--keyboard-only", "--save")
+
+
+def network_file(network: NetworkAnswers) -> str:
+    """Return the unit of systemd-networkd for a fixed address."""
+    lines = ["[Match]", f"Name={network.interface}", "", "[Network]", f"Address={network.address}"]
+    if network.gateway:
+        lines.append(f"Gateway={network.gateway}")
+    lines += [f"DNS={server}" for server in network.dns]
+    return "\n".join([*lines, "DHCP=no", ""])
+
+
+def network_is_set(system: System, network: NetworkAnswers) -> bool:
+    """Tell whether the network's files say what the owner has set."""
+    if network.mode == "dhcp":
+        return not system.exists(NETWORK_UNIT)
+    return system.holds(NETWORK_UNIT, network_file(network))
+
+
+def set_network(system: System, network: NetworkAnswers) -> None:
+    """Give the machine its fixed address, or leave the network as the system has it.
+
+    Raises:
+        HostError: systemd-networkd does not run the network here (``host.network``), or failed (``host.command``).
+        StorageError: ``storage.write``.
+    """
+    if network_is_set(system, network):
+        return
+    if network.mode == "dhcp":
+        system.remove(NETWORK_UNIT)
+    else:
+        if not system.attempt("systemctl", "is-enabled", "--quiet", "systemd-networkd.service"):
+            raise HostError(
+                "this machine's network is not run by systemd-networkd, so set-up can't give it a fixed address",
+                code="host.network",
+                hint='Set the address with the system\'s own tools, and choose "leave as it is" (mode = "dhcp").',
+            )
+        system.write(NETWORK_UNIT, network_file(network))
+        if network.dns and not system.path("/etc/resolv.conf").is_symlink():
+            system.write("/etc/resolv.conf", "".join(f"nameserver {server}\n" for server in network.dns))
+    if system.attempt("systemctl", "is-active", "--quiet", "systemd-networkd.service"):
+        system.run("networkctl", "reload")
+        if network.interface:
+            system.run(
+                "networkctl", "reconfigure", network.interface, hint=f"Is there an interface {network.interface}?"
+            )
+
+
+def account_exists(system: System, name: str) -> bool:
+    """Tell whether there is an account of this name."""
+    return any(line.split(":")[0] == name for line in system.read_text("/etc/passwd").splitlines())
+
+
+def make_owner(system: System, owner: OwnerAnswers, *, replace_keys: bool = False) -> None:
+    """Make the owner's account, or bring an existing one of that name in line.
+
+    Args:
+        replace_keys: put the SSH keys in place even if there is a file of them already, which its owner may have
+            edited since.
+    Raises:
+        HostError: ``host.command``.
+        StorageError: ``storage.write``.
+    """
+    if account_exists(system, owner.name):
+        system.run("usermod", "--append", "--groups", OWNER_GROUPS, "--shell", "/bin/bash", owner.name)
+    else:
+        taken = any(line.split(":")[2:3] == [str(OWNER_UID)] for line in system.read_text("/etc/passwd").splitlines())
+        uid = [] if taken else ["--uid", str(OWNER_UID)]
+        system.run(
+            "useradd", "--create-home", "--shell", "/bin/bash", "--user-group", "--groups", OWNER_GROUPS, *uid,
+            "--comment", "Owner", owner.name,
+        )  # fmt: skip
+    system.run("chpasswd", "--encrypted", stdin=f"{owner.name}:{owner.password_hash}\n".encode())
+    home = f"/home/{owner.name}"
+    keys = f"{home}/.ssh/authorized_keys"
+    if owner.ssh_keys and (replace_keys or not system.exists(keys)):
+        owned = f"{owner.name}:{owner.name}"
+        system.run(
+            "install", "--directory", "--mode=0700", f"--owner={owner.name}", f"--group={owner.name}", f"{home}/.ssh"
+        )
+        system.write(keys, "".join(f"{key}\n" for key in owner.ssh_keys), 0o600)
+        system.run("chown", "--no-dereference", owned, keys)
+
+
+def hand_over_keys(system: System) -> None:
+    """Write the drop-in that gives the node its keys.
+
+    Raises:
+        StorageError: ``storage.write``.
+    """
+    text = keystore.drop_in(system)
+    if not system.holds(NODE_DROP_IN, text):
+        system.write(NODE_DROP_IN, text)
+        system.run("systemctl", "daemon-reload")
+
+
+def enable(system: System, unit: str, *, wait: bool = True) -> None:
+    """Enable ``unit`` and start it.
+
+    Args:
+        wait: until it has started; at boot nobody may wait for what is queued behind oneself.
+    Raises:
+        HostError: ``host.command``.
+    """
+    system.run("systemctl", "enable", unit)
+    how = () if wait else ("--no-block",)
+    system.run("systemctl", *how, "start", unit, hint=f"journalctl -u {unit} says why.")
