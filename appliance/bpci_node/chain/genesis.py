@@ -1,0 +1,86 @@
+"""The first word of a ledger: its name, its sequencer's key, its birth. Its hash is part of the ledger's id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bpci_node.chain.fields import Fields
+from bpci_node.errors import FormatError
+from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.hashing import derive
+from bpci_node.primitives.keys import require_public_key
+
+GENESIS_CONTEXT = "bpci 2026 genesis v1"
+
+_NAME = r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
+NAME_FORM = re.compile(_NAME)
+"""Name of a network: 1 to 32 lower-case letters, digits and inner hyphens."""
+LEDGER_ID_FORM = re.compile(_NAME + r":[0-9a-f]{64}")
+"""A ledger's id: name, colon, genesis hash in lower-case hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """What every participant of one ledger agrees on beforehand."""
+
+    name: str
+    """The network's name, as in :data:`NAME_FORM`."""
+    registry_key: bytes
+    """Ed25519 key that signs blocks, challenges and certificates, 32 bytes."""
+    time_ms: int
+    """Birth of the ledger, Unix milliseconds; every block is later."""
+
+    def __post_init__(self) -> None:
+        """Check the fields, so that no ledger with an unusable key comes into being."""
+        if NAME_FORM.fullmatch(self.name) is None:
+            raise FormatError(
+                "a network's name is 1 to 32 lower-case letters, digits and inner hyphens", code="format.genesis"
+            )
+        require_public_key(self.registry_key)
+
+    @property
+    def hash(self) -> bytes:
+        """The genesis hash, 32 bytes."""
+        return derive(GENESIS_CONTEXT, self.encode())
+
+    @property
+    def ledger_id(self) -> str:
+        """The id of the ledger that begins with this genesis."""
+        return f"{self.name}:{self.hash.hex()}"
+
+    def as_map(self) -> dict[str, Any]:
+        """Return the map that is encoded."""
+        return {
+            "v": 1,
+            "name": self.name,
+            "registry_key": self.registry_key,
+            "time_ms": self.time_ms,
+            "parameters": {},
+        }
+
+    def encode(self) -> bytes:
+        """Return the canonical encoding."""
+        return encode(self.as_map())
+
+
+def decode_genesis(data: bytes) -> Genesis:
+    """Return the genesis that ``data`` encodes.
+
+    Raises:
+        FormatError: not the encoding of one (``format.genesis``, ``format.key``, or a code of the codec).
+    """
+    fields = Fields(
+        decode(data, max_bytes=4096),
+        ("v", "name", "registry_key", "time_ms", "parameters"),
+        what="a genesis",
+        code="format.genesis",
+    )
+    fields.version()
+    Fields(fields.raw("parameters"), (), what="the parameters of a genesis", code="format.genesis")
+    return Genesis(
+        name=fields.text("name", NAME_FORM, "a network's name"),
+        registry_key=fields.blob("registry_key", 32),
+        time_ms=fields.integer("time_ms"),
+    )

@@ -1,0 +1,207 @@
+"""The registry of nodes: handlers of ``registry.*`` commands, and look-ups by account, key name and type.
+
+A node is registered under the account that registers it: one account, one node, one key. Its key signs every
+``registry.*`` command itself, which proves that whoever registers a key holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from bpci_node.chain.account import ACCOUNT_FORM, load_key_use
+from bpci_node.chain.challenge import verify_challenge
+from bpci_node.chain.context import Context, Event
+from bpci_node.chain.fields import Fields
+from bpci_node.chain.registration import (
+    ACTIVE,
+    RETIRED,
+    NodeRecord,
+    NodeRegistration,
+    load_node,
+    node_entry,
+    record_of,
+    store_node,
+)
+from bpci_node.chain.state import Overlay, State, View
+from bpci_node.errors import NotFoundError, RefusedError
+from bpci_node.primitives.keys import public_key_of
+
+MAX_PAGE = 1000
+"""Most nodes of one answer."""
+
+
+def register_node(state: Overlay, context: Context, body: NodeRegistration) -> list[Event]:
+    """Register the node of the sender.
+
+    Raises:
+        RefusedError: signed by another key than the node's (``registry.node_key``), registered already
+            (``registry.duplicate``), retired at this or a higher instance (``registry.instance``), or a challenge
+            that is another key's (``registry.challenge``), expired or another ledger's.
+        ProofError: the registry did not sign the challenge (``proof.signature``).
+        FormatError: the challenge is none.
+    """
+    _require_possession(context, body)
+    earlier = load_node(state, context.sender)
+    if earlier is not None and earlier.status == ACTIVE:
+        raise RefusedError(
+            "this node is registered already",
+            code="registry.duplicate",
+            hint="Send registry.update_node to change its registration.",
+        )
+    if earlier is not None and body.instance <= earlier.instance:
+        raise _instance_too_low(earlier.instance + 1)
+    _write(state, context, body, registered_height=context.height)
+    return [_event("registry.node_registered", context.sender, body.instance)]
+
+
+def update_node(state: Overlay, context: Context, body: NodeRegistration) -> list[Event]:
+    """Replace the registration of the sender's node; its key may be another current one of the account.
+
+    Raises:
+        RefusedError: as :func:`register_node`, but not registered (``registry.unknown``) or retired
+            (``registry.retired``) instead of registered already; the instance may stay or rise, never fall
+            (``registry.instance``).
+        ProofError: the registry did not sign the challenge (``proof.signature``).
+        FormatError: the challenge is none.
+    """
+    _require_possession(context, body)
+    earlier = _active(state, context.sender)
+    if body.instance < earlier.instance:
+        raise _instance_too_low(earlier.instance)
+    _write(state, context, body, registered_height=earlier.registered_height)
+    return [_event("registry.node_updated", context.sender, body.instance)]
+
+
+def retire_node(state: Overlay, context: Context, _body: None) -> list[Event]:
+    """Retire the sender's node. Any key of the account may do it.
+
+    Raises:
+        RefusedError: not registered (``registry.unknown``), or retired already (``registry.retired``).
+    """
+    record = _active(state, context.sender)
+    store_node(state, replace(record, status=RETIRED, updated_height=context.height))
+    return [_event("registry.node_retired", context.sender, record.instance)]
+
+
+def parse_retirement(body: dict[str, Any]) -> None:
+    """Check the body of ``registry.retire_node``, which is an empty map.
+
+    Raises:
+        FormatError: it is not (``format.body``).
+    """
+    Fields(body, (), what="the body of registry.retire_node", code="format.body")
+
+
+def replace_node_key(state: Overlay, context: Context, old: bytes, new: bytes | None) -> None:
+    """Let the registration of the sender's node follow a key that its owner replaces by ``new``.
+
+    Raises:
+        RefusedError: ``old`` is an active node's key and nothing takes its place (``registry.node_key``).
+    """
+    record = load_node(state, context.sender)
+    if record is None or record.status != ACTIVE or record.node_key != old:
+        return
+    if new is None:
+        raise RefusedError(
+            "this key is the node's own",
+            code="registry.node_key",
+            hint="Name a new key in the same command, or retire the node first.",
+        )
+    store_node(state, replace(record, node_key=new, updated_height=context.height))
+
+
+def find_node(state: View, name: str) -> NodeRecord:
+    """Return the node that ``name`` names: an account id, or the ``did:key`` of a current key of its account.
+
+    Raises:
+        NotFoundError: no such node (``registry.unknown``).
+        FormatError: neither an account id nor a key's name (``format.did``).
+    """
+    account: str | None = name
+    if ACCOUNT_FORM.fullmatch(name) is None:
+        use = load_key_use(state, public_key_of(name))
+        account = use.account if use is not None and use.revoked_height is None else None
+    record = None if account is None else load_node(state, account)
+    if record is None:
+        raise NotFoundError("no node of that name is registered here", code="registry.unknown")
+    return record
+
+
+def list_nodes(
+    state: State, *, node_type: str | None = None, status: str | None = None, after: str = "", limit: int = 100
+) -> list[NodeRecord]:
+    """Return nodes in order of their account ids.
+
+    Args:
+        node_type: only nodes of this type.
+        status: only ``active`` or only ``retired`` ones.
+        after: only accounts greater than this one: the last of the page before.
+        limit: most nodes returned, 1 to 1000.
+    """
+    start = node_entry(after) if after else b""
+    limit = max(1, min(limit, MAX_PAGE))
+
+    def matching() -> Iterator[NodeRecord]:
+        for _, value in state.entries(node_entry(""), after=start):
+            record = record_of(value)
+            if node_type in (None, record.node_type) and status in (None, record.status):
+                yield record
+
+    return [record for record, _ in zip(matching(), range(limit), strict=False)]
+
+
+def _require_possession(context: Context, body: NodeRegistration) -> None:
+    if body.node_key != context.key:
+        raise RefusedError("a registration is signed by the key that it registers", code="registry.node_key")
+    challenge = verify_challenge(
+        body.challenge,
+        body.challenge_sig,
+        registry_key=context.genesis.registry_key,
+        ledger_id=context.ledger_id,
+        time_ms=context.time_ms,
+    )
+    if challenge.node_key != context.key:
+        raise RefusedError("the challenge was issued to another key", code="registry.challenge")
+
+
+def _active(state: View, account: str) -> NodeRecord:
+    record = load_node(state, account)
+    if record is None:
+        raise RefusedError("this account has no registered node", code="registry.unknown")
+    if record.status != ACTIVE:
+        raise RefusedError(
+            "this node has retired", code="registry.retired", hint="Register it again with a higher instance number."
+        )
+    return record
+
+
+def _write(state: Overlay, context: Context, body: NodeRegistration, *, registered_height: int) -> None:
+    record = NodeRecord(
+        account=context.sender,
+        node_key=body.node_key,
+        node_type=body.node_type,
+        flags=body.flags,
+        capabilities=body.capabilities,
+        endpoints=body.endpoints,
+        report_digest=body.report_digest,
+        instance=body.instance,
+        status=ACTIVE,
+        registered_height=registered_height,
+        updated_height=context.height,
+    )
+    store_node(state, record)
+
+
+def _instance_too_low(least: int) -> RefusedError:
+    return RefusedError(
+        f"a higher instance of this identity is registered; the next one is at least {least}",
+        code="registry.instance",
+        hint="Another machine runs under this identity, or did: raise the instance number only if it is gone.",
+        least=least,
+    )
+
+
+def _event(kind: str, account: str, instance: int) -> Event:
+    return Event(kind, {"account": account, "instance": instance})
