@@ -67,6 +67,17 @@ class Draft:
         """What the commands that passed have written."""
         return dict(self._overlay.writes)
 
+    def execute(self, signed: bytes) -> Result:
+        """Return what becomes of one encoded command; when it fails, the draft is as it was."""
+        command_id: bytes | None = None
+        try:
+            command = decode_signed_command(signed)
+            command_id = command.command.digest
+            events = self.run(command)
+        except BpciError as error:
+            return Result(command_id, self._height, error)
+        return Result(command_id, self._height, None, tuple(events))
+
     def run(self, signed: SignedCommand) -> list[Event]:
         """Execute one command; when it fails, the draft is as it was.
 
@@ -181,14 +192,14 @@ class Machine:
         """Return an empty draft of the next block, at this time."""
         return Draft(self._genesis, self._state, self._height + 1, time_ms)
 
-    def check(self, signed: bytes, time_ms: int, draft: Draft | None = None) -> SignedCommand:
-        """Return the command if it would succeed in the next block, on top of ``draft`` if one is given.
+    def check(self, signed: bytes, time_ms: int) -> SignedCommand:
+        """Return the command if it would succeed alone in the next block, at this time.
 
         Raises:
             BpciError: whatever :func:`decode_signed_command` and :meth:`Draft.run` refuse; nothing has changed then.
         """
         command = decode_signed_command(signed)
-        (draft or self.draft(time_ms)).run(command)
+        self.draft(time_ms).run(command)
         return command
 
     def finalize(self, height: int, time_ms: int, commands: Sequence[bytes]) -> BlockResult:
@@ -205,7 +216,7 @@ class Machine:
         if time_ms <= self._time_ms:
             raise RefusedError("a block is later than the one before it", code="chain.time")
         draft = self.draft(time_ms)
-        results = tuple(_execute(draft, height, signed) for signed in commands)
+        results = tuple(draft.execute(signed) for signed in commands)
         writes = draft.writes
         state = self._state.with_writes(writes)
         block = BlockResult(height, time_ms, commands_root(commands), state.root, results, writes)
@@ -245,14 +256,3 @@ class Machine:
                 return [record.as_map() for record in registry.list_nodes(self._state)]
             case _:
                 raise NotFoundError("nothing can be asked there", code="chain.path")
-
-
-def _execute(draft: Draft, height: int, signed: bytes) -> Result:
-    command_id: bytes | None = None
-    try:
-        command = decode_signed_command(signed)
-        command_id = command.command.digest
-        events = draft.run(command)
-    except BpciError as error:
-        return Result(command_id, height, error)
-    return Result(command_id, height, None, tuple(events))

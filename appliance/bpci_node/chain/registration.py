@@ -160,11 +160,8 @@ def parse_registration(body: dict[str, Any]) -> NodeRegistration:
 def load_node(state: View, account_id: str) -> NodeRecord | None:
     """Return the record of the node of that account, ``None`` if it never registered."""
     data = state.get(node_entry(account_id))
-    return None if data is None else record_of(data)
-
-
-def record_of(data: bytes) -> NodeRecord:
-    """Return the record that a state value holds."""
+    if data is None:
+        return None
     stored = decode(data)
     return NodeRecord(
         account=stored["account"],
@@ -182,10 +179,19 @@ def record_of(data: bytes) -> NodeRecord:
 
 
 def store_node(state: Overlay, record: NodeRecord) -> None:
-    """Write ``record``."""
+    """Write ``record``, and its place in the index of types."""
+    earlier = load_node(state, record.account)
+    if earlier is not None and earlier.node_type != record.node_type:
+        state.delete(type_entry(earlier.node_type, record.account))
+    state.put(type_entry(record.node_type, record.account), b"")
     state.put(node_entry(record.account), encode(record.as_map()))
 
 
 def node_entry(account_id: str) -> bytes:
     """Return the state key of a node's record."""
     return b"node/" + account_id.encode("ascii")
+
+
+def type_entry(node_type: str, account_id: str) -> bytes:
+    """Return the state key that says which type a node is of, so that a type can be listed; its value is empty."""
+    return f"node-type/{node_type}/{account_id}".encode("ascii")

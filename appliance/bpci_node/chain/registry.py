@@ -6,7 +6,6 @@ A node is registered under the account that registers it: one account, one node,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,16 +15,17 @@ from bpci_node.chain.context import Context, Event
 from bpci_node.chain.fields import Fields
 from bpci_node.chain.registration import (
     ACTIVE,
+    NODE_TYPES,
     RETIRED,
     NodeRecord,
     NodeRegistration,
     load_node,
     node_entry,
-    record_of,
     store_node,
+    type_entry,
 )
 from bpci_node.chain.state import Overlay, State, View
-from bpci_node.errors import NotFoundError, RefusedError
+from bpci_node.errors import FormatError, NotFoundError, RefusedError
 from bpci_node.primitives.keys import public_key_of
 
 MAX_PAGE = 1000
@@ -139,17 +139,23 @@ def list_nodes(
         status: only ``active`` or only ``retired`` ones.
         after: only accounts greater than this one: the last of the page before.
         limit: most nodes returned, 1 to 1000.
+    Raises:
+        FormatError: no such type (``format.node_type``), or ``after`` is no account id (``format.account``).
     """
-    start = node_entry(after) if after else b""
-    limit = max(1, min(limit, MAX_PAGE))
-
-    def matching() -> Iterator[NodeRecord]:
-        for _, value in state.entries(node_entry(""), after=start):
-            record = record_of(value)
-            if node_type in (None, record.node_type) and status in (None, record.status):
-                yield record
-
-    return [record for record, _ in zip(matching(), range(limit), strict=False)]
+    if node_type not in (None, *NODE_TYPES):
+        raise FormatError(f"a node's type is one of {', '.join(NODE_TYPES)}", code="format.node_type")
+    if after and ACCOUNT_FORM.fullmatch(after) is None:
+        raise FormatError("a page begins after an account id", code="format.account")
+    prefix = node_entry("") if node_type is None else type_entry(node_type, "")
+    start = prefix + after.encode("ascii") if after else b""
+    found: list[NodeRecord] = []
+    for entry, _ in state.entries(prefix, after=start):
+        record = load_node(state, entry.removeprefix(prefix).decode("ascii"))
+        if record is not None and status in (None, record.status):
+            found.append(record)
+            if len(found) >= min(limit, MAX_PAGE):
+                break
+    return found
 
 
 def _require_possession(context: Context, body: NodeRegistration) -> None:

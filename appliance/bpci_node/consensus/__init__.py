@@ -1,1 +1,1 @@
-"""Drivers of the state machine; the embedded sequencer is one."""
+"""Drivers of the ledger's state machine: who orders commands into blocks, and who follows."""

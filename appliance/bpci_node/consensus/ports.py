@@ -53,3 +53,24 @@ class BlockStore(Protocol):
     def results(self, height: int) -> list[bytes]:
         """Return the encoded results of the block at ``height``, in its order; empty if there is none."""
         ...
+
+
+class SignGuard(Protocol):
+    """The memory of what was signed last, kept where no backup reaches, so that restored data is recognised."""
+
+    def last(self) -> tuple[int, bytes] | None:
+        """Return height and digest of the last block whose signature left this process, ``None`` if there is none.
+
+        Raises:
+            StorageError: the memory is there and can't be read.
+        """
+        ...
+
+    def advance(self, height: int, digest: bytes) -> None:
+        """Remember a block, durable against power loss on return.
+
+        Raises:
+            RefusedError: another block of this height, or a later one, was remembered (``sign.conflict``).
+            StorageError: the disk failed.
+        """
+        ...

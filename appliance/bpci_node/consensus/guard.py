@@ -1,0 +1,80 @@
+"""The sign guard as one small file: height and digest of the last block that was signed and let go.
+
+It stands outside of what backups contain. A disk restored from a backup then has a guard that is ahead of its data,
+or none, and the sequencer refuses to sign a second block for a height that others may already have seen.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bpci_node.chain.fields import Fields
+from bpci_node.errors import FormatError, RefusedError, StorageError
+from bpci_node.primitives.codec import decode, encode
+
+
+class FileSignGuard:
+    """A sign guard in one file, replaced as a whole and synced before :meth:`advance` returns."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        """Use the file at ``path``, which need not exist yet; its directory must."""
+        self._path = path
+
+    def last(self) -> tuple[int, bytes] | None:
+        """Return height and digest of the last block that was signed, ``None`` if there is no file.
+
+        Raises:
+            StorageError: the file can't be read, or holds something else (``storage.guard``).
+        """
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"the sign guard {self._path} can't be read: {error}", code="storage.guard") from error
+        try:
+            fields = Fields(decode(data), ("v", "height", "digest"), what="a sign guard", code="storage.guard")
+            fields.version()
+            return fields.integer("height"), fields.blob("digest", 32)
+        except FormatError as error:
+            raise StorageError(
+                f"{self._path} is not a sign guard",
+                code="storage.guard",
+                hint="Don't delete it: it keeps this machine from signing two blocks of one height.",
+            ) from error
+
+    def advance(self, height: int, digest: bytes) -> None:
+        """Remember a block.
+
+        Raises:
+            RefusedError: another block of this height, or a later one, was remembered (``sign.conflict``).
+            StorageError: the file can't be read or written (``storage.guard``).
+        """
+        last = self.last()
+        if last is not None and (height < last[0] or (height == last[0] and digest != last[1])):
+            raise RefusedError(f"a block of height {last[0]} was signed already", code="sign.conflict", height=last[0])
+        if last != (height, digest):
+            try:
+                self._replace(encode({"v": 1, "height": height, "digest": digest}))
+            except OSError as error:
+                raise StorageError(
+                    f"the sign guard {self._path} can't be written: {error}", code="storage.guard"
+                ) from error
+
+    def _replace(self, data: bytes) -> None:
+        beside = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        beside.replace(self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -1,0 +1,63 @@
+"""Taking up a ledger where storage left it, after checking that what is stored is what was agreed on."""
+
+from __future__ import annotations
+
+from bpci_node.chain.block import SignedBlock, decode_signed_block, verify_block
+from bpci_node.chain.genesis import Genesis
+from bpci_node.chain.machine import Machine
+from bpci_node.consensus.ports import BlockStore
+from bpci_node.errors import BpciError, StorageError
+
+_HINT = "Restore the data directory from a backup, or fetch the ledger again from the network."
+
+
+def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBlock | None]:
+    """Return the machine as it stands after the last stored block, and that block.
+
+    Raises:
+        StorageError: the stored ledger is another one (``storage.ledger``), its last block is damaged or not signed by
+            this ledger's sequencer (``storage.block``), or the stored state's root is not the one in that block
+            (``storage.state_root``).
+    """
+    data = store.last_block()
+    if data is None:
+        machine = Machine(genesis, entries=store.load_state())
+        if len(machine.state):
+            raise StorageError(
+                "the stored state has entries, but there is no block", code="storage.state_root", hint=_HINT
+            )
+        return machine, None
+    last = _read(data, genesis)
+    first_data = store.block(1)
+    if first_data is None:
+        raise StorageError("the first block is missing", code="storage.block", hint=_HINT)
+    if _read(first_data, genesis).block.parent != genesis.hash:
+        raise StorageError(
+            "the stored ledger began with another genesis",
+            code="storage.ledger",
+            hint="This data directory belongs to another network. Choose another one, or correct the configuration.",
+        )
+    block = last.block
+    machine = Machine(genesis, entries=store.load_state(), height=block.height, time_ms=block.time_ms)
+    if machine.state.root != block.state_root:
+        raise StorageError(
+            f"the stored state is not the one that block {block.height} led to: its root is "
+            f"{machine.state.root.hex()}, the block says {block.state_root.hex()}",
+            code="storage.state_root",
+            hint=_HINT,
+            height=block.height,
+        )
+    return machine, last
+
+
+def _read(data: bytes, genesis: Genesis) -> SignedBlock:
+    try:
+        signed = decode_signed_block(data)
+        verify_block(signed)
+    except BpciError as error:
+        raise StorageError(f"a stored block is damaged: {error.message}", code="storage.block", hint=_HINT) from error
+    if signed.block.proposer != genesis.registry_key:
+        raise StorageError(
+            "a stored block is signed by another sequencer than this ledger's", code="storage.ledger", hint=_HINT
+        )
+    return signed
