@@ -5,45 +5,43 @@ The signing here is built on the `rlp` library and coincurve's signer, not on th
 
 import gzip
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rlp
 from coincurve import PrivateKey
 
-from bpci_node.primitives.ethereum import decode_transaction, from_rpc_json
+from bpci_node.primitives.ethereum import Transaction, decode_transaction, from_rpc_json
 from bpci_node.primitives.hashing import keccak256
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MAINNET = Path(__file__).parents[2] / "data" / "mainnet"
 
 
-def _bytes(value):
+def _bytes(value: Any) -> Any:
     return value if isinstance(value, (bytes, list)) else value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 def _sign(
-    key=1,
+    key: int = 1,
     *,
-    tx_type=2,
-    chain_id=1,
-    nonce=0,
-    max_fee=100,
-    tip=100,
-    gas=21_000,
-    to=b"\x22" * 20,
-    value=0,
-    data=b"",
-    access_list=(),
-    blob_hashes=(b"\x01" + b"\x33" * 31,),
-    authorizations=None,
-    protected=True,
-    high_s=False,
-    raw_fields=None,
-):
+    tx_type: int = 2,
+    chain_id: int = 1,
+    nonce: int = 0,
+    max_fee: int = 100,
+    tip: int = 100,
+    gas: int = 21_000,
+    to: bytes = b"\x22" * 20,
+    value: int = 0,
+    data: bytes = b"",
+    access_list: Sequence[Any] = (),
+    protected: bool = True,
+    high_s: bool = False,
+    raw_fields: dict[int, Any] | None = None,
+) -> bytes:
     """Return a raw signed transaction; ``raw_fields`` replaces fields by position, before signing."""
-    if authorizations is None:
-        authorizations = [[1, b"\x44" * 20, 0, 0, 1, 1]]
     call = [gas, to, value, data]
     lists = [list(access_list)]
     if tx_type == 0:
@@ -53,14 +51,14 @@ def _sign(
     else:
         fields = [chain_id, nonce, tip, max_fee, *call, *lists]
         if tx_type == 3:
-            fields += [1, list(blob_hashes)]
+            fields += [1, [b"\x01" + b"\x33" * 31]]
         elif tx_type == 4:
-            fields += [[[_bytes(part) for part in item] for item in authorizations]]
+            fields += [[[b"\x01", b"\x44" * 20, b"", b"", b"\x01", b"\x01"]]]
     for position, replacement in (raw_fields or {}).items():
         fields[position] = replacement
     fields = [_bytes(field) for field in fields]
     envelope = b"" if tx_type == 0 else bytes([tx_type])
-    signed = fields + [_bytes(chain_id), b"", b""] if tx_type == 0 and protected else fields
+    signed = [*fields, _bytes(chain_id), b"", b""] if tx_type == 0 and protected else fields
     signature = PrivateKey(key.to_bytes(32, "big")).sign_recoverable(
         keccak256(envelope + rlp.encode(signed)), hasher=None
     )
@@ -74,13 +72,13 @@ def _sign(
 
 
 @pytest.fixture(scope="session")
-def sign_raw():
+def sign_raw() -> Callable[..., bytes]:
     """Sign a transaction with the private key of this number; keyword arguments are its fields."""
     return _sign
 
 
 @pytest.fixture(scope="session")
-def mainnet_json():
+def mainnet_json() -> list[dict[str, Any]]:
     """The 1,167 transactions that the repository carries, as JSON-RPC gave them, in the order of their blocks."""
     return [
         tx
@@ -90,6 +88,6 @@ def mainnet_json():
 
 
 @pytest.fixture(scope="session")
-def mainnet(mainnet_json):
+def mainnet(mainnet_json: list[dict[str, Any]]) -> list[Transaction]:
     """The same, decoded."""
     return [decode_transaction(from_rpc_json(tx)) for tx in mainnet_json]
