@@ -162,9 +162,13 @@ def set_network(system: System, network: NetworkAnswers) -> None:
             )
 
 
-def account_exists(system: System, name: str) -> bool:
-    """Tell whether there is an account of this name."""
-    return any(line.split(":")[0] == name for line in system.read_text("/etc/passwd").splitlines())
+def home_of(system: System, name: str) -> str:
+    """Return the home directory of the account ``name``, empty if there is no such account."""
+    for line in system.read_text("/etc/passwd").splitlines():
+        fields = line.split(":")
+        if fields[0] == name and len(fields) == 7:
+            return fields[5]
+    return ""
 
 
 def make_owner(system: System, owner: OwnerAnswers, *, replace_keys: bool = False) -> None:
@@ -177,25 +181,24 @@ def make_owner(system: System, owner: OwnerAnswers, *, replace_keys: bool = Fals
         HostError: ``host.command``.
         StorageError: ``storage.write``.
     """
-    if account_exists(system, owner.name):
-        system.run("usermod", "--append", "--groups", OWNER_GROUPS, "--shell", "/bin/bash", owner.name)
+    home = home_of(system, owner.name)
+    if home:
+        system.run("usermod", "--append", "--groups", OWNER_GROUPS, owner.name)
     else:
+        home = f"/home/{owner.name}"
         taken = any(line.split(":")[2:3] == [str(OWNER_UID)] for line in system.read_text("/etc/passwd").splitlines())
         uid = [] if taken else ["--uid", str(OWNER_UID)]
         system.run(
-            "useradd", "--create-home", "--shell", "/bin/bash", "--user-group", "--groups", OWNER_GROUPS, *uid,
-            "--comment", "Owner", owner.name,
+            "useradd", "--create-home", "--home-dir", home, "--shell", "/bin/bash", "--user-group", *uid,
+            "--groups", OWNER_GROUPS, "--comment", "Owner", owner.name,
         )  # fmt: skip
     system.run("chpasswd", "--encrypted", stdin=f"{owner.name}:{owner.password_hash}\n".encode())
-    home = f"/home/{owner.name}"
     keys = f"{home}/.ssh/authorized_keys"
     if owner.ssh_keys and (replace_keys or not system.exists(keys)):
-        owned = f"{owner.name}:{owner.name}"
-        system.run(
-            "install", "--directory", "--mode=0700", f"--owner={owner.name}", f"--group={owner.name}", f"{home}/.ssh"
-        )
+        name, folder = owner.name, f"{home}/.ssh"
+        system.run("install", "--directory", "--mode=0700", f"--owner={name}", f"--group={name}", folder)
         system.write(keys, "".join(f"{key}\n" for key in owner.ssh_keys), 0o600)
-        system.run("chown", "--no-dereference", owned, keys)
+        system.run("chown", "--no-dereference", f"{name}:{name}", keys)
 
 
 def hand_over_keys(system: System) -> None:

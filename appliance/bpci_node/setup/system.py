@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,27 @@ def run_command(argv: Sequence[str], stdin: bytes) -> Finished:
     return Finished(done.returncode, done.stdout, done.stderr.decode(errors="replace")[-2000:].strip())
 
 
+Streamer = Callable[[Sequence[str], Callable[[str], None]], Finished]
+"""Runs an argument list, and passes on each line of its standard output as it comes."""
+
+
+def stream_command(argv: Sequence[str], on_line: Callable[[str], None]) -> Finished:
+    """Run ``argv`` for real, as long as it takes."""
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": COMMAND_PATH}
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            )
+        except OSError as error:
+            return Finished(127, b"", str(error.strerror))
+        with process:
+            for line in process.stdout or ():
+                on_line(line.rstrip("\n"))
+        errors.seek(max(errors.seek(0, os.SEEK_END) - 2000, 0))
+        return Finished(process.returncode, b"", errors.read().decode(errors="replace").strip())
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """A machine, or the part of one that lies below ``root``."""
@@ -62,11 +84,8 @@ class System:
     """Top of the tree that is read and written."""
     runner: Runner = run_command
     """Carries commands out."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether this is the machine that runs, and not a tree beside it."""
-        return self.root == Path("/")
+    streamer: Streamer = stream_command
+    """Carries out the one command that takes minutes and tells its progress."""
 
     def path(self, name: str) -> Path:
         """Return where the absolute path ``name`` stands below the root."""

@@ -1,0 +1,86 @@
+"""Installing to an internal disk: the image is copied there, and what the owner has answered lies in its data.
+
+The copy is made by the image's own program, which knows the layout. Then the keys, the settings and the journal are
+written below the new disk's data; the machine restarts from that disk, and set-up goes on there by itself. The keys
+wait as plain files of root until then: the machine's sealing key is made at that disk's first boot, and seals them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from bpci_node.errors import HostError
+from bpci_node.primitives.derivation import derive_keys
+from bpci_node.primitives.keys import LocalSigner
+from bpci_node.setup import keystore, settings
+from bpci_node.setup.journal import Journal
+from bpci_node.setup.local_steps import note_identity
+from bpci_node.setup.run import Run, Step
+from bpci_node.setup.system import System
+
+PROGRAM = "/usr/lib/bpci/install-disk"
+
+
+def _copy(run: Run) -> None:
+    target = ""
+
+    def on_line(line: str) -> None:
+        nonlocal target
+        word, _, rest = line.partition(" ")
+        if word == "progress":
+            percent, _, text = rest.partition(" ")
+            run.say(f"{percent} % {text}")
+        elif word == "data":
+            target = rest.strip()
+
+    done = run.system.streamer((str(run.system.path(PROGRAM)), f"/dev/{run.plan.disk}"), on_line)
+    if done.status or not target.startswith("/"):
+        said = done.errors.splitlines()[-1:] or [f"exit status {done.status}"]
+        raise HostError(
+            f"installing to {run.plan.disk} failed: {said[0]}",
+            code="host.install",
+            hint="Nothing else was changed. Is the disk whole? Try again, or choose another one.",
+        )
+    run.journal.results["target_data"] = target
+
+
+def _copied(run: Run) -> bool:
+    target = run.journal.results.get("target_data", "")
+    return bool(target) and run.system.path(target).is_dir()
+
+
+def _hand_over(run: Run) -> None:
+    target = System(run.system.path(str(run.journal.results["target_data"])), run.system.runner)
+    if not run.phrase:
+        raise HostError(
+            "the recovery phrase is needed to put the keys on the new disk",
+            code="host.phrase",
+            hint="Start set-up again; the disk is only written once more.",
+        )
+    keys = derive_keys(run.phrase)
+    keystore.keep_plain(target, keystore.NODE_KEY, keys.node)
+    if run.plan.answers.join.mode == "devnet":
+        keystore.keep_plain(target, keystore.REGISTRY_KEY, keys.registry)
+    target.write(settings.PATH, settings.dump(settings.settings_of(run.plan.answers)), settings.MODE)
+    note_identity(run, LocalSigner(keys.node))
+    there = replace(run.plan, disk="", answers=replace(run.plan.answers, install_to=""))
+    names = ("did", "account")
+    Journal(target, there, results={name: run.journal.results[name] for name in names}, goes_on=run.way).save()
+    run.system.run("sync")
+
+
+def _release(run: Run) -> None:
+    target = run.system.path(str(run.journal.results["target_data"]))
+    run.system.attempt("umount", "--recursive", str(Path(target)))
+
+
+def _repeats(_run: Run) -> bool:
+    return False
+
+
+STEPS = (
+    Step("install", "Copy the system to the disk", _copy, _copied, "Try again, or choose another disk."),
+    Step("hand-over", "Put keys and settings on it", _hand_over, _repeats, "Try again."),
+    Step("release", "Let go of the disk", _release, _repeats, "Try again."),
+)
