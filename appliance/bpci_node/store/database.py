@@ -52,6 +52,12 @@ CREATE TABLE entries (
     UNIQUE (target, txid),
     UNIQUE (target, arrival_seq)
 ) STRICT;
+CREATE TABLE sealed_nonces (
+    target TEXT NOT NULL,
+    sender BLOB NOT NULL,
+    nonce TEXT NOT NULL,
+    PRIMARY KEY (target, sender)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX entries_pooled ON entries (target, arrival_seq) WHERE bundle IS NULL;
 CREATE TABLE bundles (
     target TEXT NOT NULL,

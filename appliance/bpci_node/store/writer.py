@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from bpci_node.errors import StorageError
+from bpci_node.errors import StorageError, UnreachableError
 from bpci_node.store.database import is_lost, storage_error
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Writer:
         """
         future: Future[T] = Future()
         if self._closed:
-            future.set_exception(StorageError("the node is stopping", code="storage.closed"))
+            future.set_exception(stopping_error())
             return future
         self._queue.put(_Job(write, undo, future))
         return future
@@ -124,12 +124,14 @@ class Writer:
             if self.error is not None and is_lost(self.error):
                 raise self.error
             self._connection.execute("BEGIN IMMEDIATE")
+            before = self._connection.total_changes
             for job in group:
                 if job.future.set_running_or_notify_cancel():
                     self._write(job, written)
+            changes = self._connection.total_changes - before
             started = time.perf_counter()
             self._connection.execute("COMMIT")
-            self._note_commit(len(written), time.perf_counter() - started)
+            self._note_commit(len(written), time.perf_counter() - started, changes)
         except (sqlite3.Error, StorageError) as error:
             failure = storage_error(error, self._path) if isinstance(error, sqlite3.Error) else error
             self._abort(group, written, failure)
@@ -167,8 +169,9 @@ class Writer:
             return failure
         return StorageError(f"a transaction was lost: {error}", code="storage.io")
 
-    def _note_commit(self, jobs: int, seconds: float) -> None:
-        self.error = None
+    def _note_commit(self, jobs: int, seconds: float, changes: int) -> None:
+        if changes:  # a transaction that wrote nothing says nothing about the disk
+            self.error = None
         statistics = self.statistics
         statistics.commits += 1
         statistics.jobs += jobs
@@ -191,3 +194,8 @@ class Writer:
         for job in group:
             if not job.future.done():
                 job.future.set_exception(failure)
+
+
+def stopping_error() -> UnreachableError:
+    """Return the error for what comes while the node stops."""
+    return UnreachableError("the node is stopping", code="unreachable.stopping", hint="Try again when it is back.")

@@ -1,0 +1,415 @@
+"""One node: its store, its pools, its ledger or its place on one, and what its faces may ask of it.
+
+Every stage says what a power cut can take: an entry without a receipt may be lost; one with a receipt is in the
+journal; a bundle is shown after it is stored and remembered by the sign guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bpci_node import __version__
+from bpci_node.chain.account import account_id_of
+from bpci_node.errors import BpciError, LimitError, NotFoundError, StorageError
+from bpci_node.mempool.pool import PoolLimits
+from bpci_node.mempool.receipt import START, issue_receipt
+from bpci_node.mempool.target import TargetConfig
+from bpci_node.network import file as network_file
+from bpci_node.network.file import NetworkFile
+from bpci_node.primitives.ethereum import Transaction, decode_transaction
+from bpci_node.primitives.keys import LocalSigner, Signer, did_of
+from bpci_node.runtime import membership
+from bpci_node.runtime.config import NodeConfig, read_key
+from bpci_node.runtime.ledger import EmbeddedLedger
+from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
+from bpci_node.runtime.sealing import Sealer
+from bpci_node.runtime.target_pool import Arrival, TargetPool
+from bpci_node.store import journal
+from bpci_node.store.store import Store
+from bpci_node.store.writer import stopping_error
+
+log = logging.getLogger("bpci.node")
+T = TypeVar("T")
+
+RESERVE_BYTES = 32 << 20
+"""Room on the disk below which no entry is accepted, so that blocks and bundles can still be written."""
+MAX_WAITING_BYTES = 128 << 20
+"""Raw bytes of batches that are being accepted, at most."""
+PATIENCE_SECONDS = 20.0
+"""How long the writer may be inside one commit before the watchdog stops being fed."""
+
+
+def clock_ms() -> int:
+    """Return the clock, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened since the start."""
+
+    accepted: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    """By error code."""
+    bundles: int = 0
+
+
+class Node:
+    """A running node."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        """Open everything; what is wrong shows here, before any port is open.
+
+        Raises:
+            UsageError: configuration or keys (``config.*``).
+            StorageError: the store.
+            RefusedError: restored data that must not sign (``sign.rolled_back``).
+            FormatError: the network file or a target.
+        """
+        self.config = config
+        self.counters = Counters()
+        self.stopping = asyncio.Event()
+        self.started_ms = clock_ms()
+        self.signer: Signer = LocalSigner(read_key(config.keys.node, key="keys.node"))
+        targets = [
+            TargetConfig(item.id, item.base_fee_wei, fee_bin_wei=item.fee_bin_wei, gas_limit=item.gas_limit)
+            for item in config.targets
+        ]
+        self.store = Store(config.state_dir)
+        try:
+            guards = config.state_dir / "guard"
+            guards.mkdir(mode=0o700, exist_ok=True)
+            self.ledger: EmbeddedLedger | None = None
+            self.network: NetworkFile
+            self._registry: Registry
+            if config.ledger.network_file is None:
+                self.ledger = EmbeddedLedger(
+                    self.store,
+                    name=config.ledger.name,
+                    signer=LocalSigner(read_key(config.keys.registry or "", key="keys.registry")),
+                    urls=config.node.endpoints,
+                    guard=guards / "blocks",
+                    clock_ms=clock_ms,
+                )
+                self.network = self.ledger.network
+                self._registry = OwnRegistry(self.ledger)
+            else:
+                self.network = network_file.load(config.ledger.network_file)
+                self._registry = RemoteRegistry(self.network)
+            self._require_same_identity()
+            limits = PoolLimits(entries=config.limits.pool_entries, raw_bytes=config.limits.pool_bytes)
+            self.pools = {target.id: TargetPool(target, limits) for target in targets}
+            self._sealers = {
+                name: Sealer(pool, signer=self.signer, ledger_id=self.network.ledger_id, guard_directory=guards)
+                for name, pool in self.pools.items()
+            }
+            self._restore()
+            kept = self.store.meta("certificate")
+            is_ours = kept is not None and membership.is_certificate_of(kept, self.signer.public_key, self.network)
+            self.certificate = kept if is_ours else None
+        except BaseException:
+            self.store.close()
+            raise
+        # One thread: decoding holds the interpreter's lock most of the time, and more threads make it slower.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._waiting_bytes = 0
+
+    def _require_same_identity(self) -> None:
+        """Bind the state directory to the node's key and its ledger at the first start, and check it at every other."""
+        for key, value, what in (
+            ("node_key", self.signer.public_key, "another node key"),
+            ("ledger_id", self.network.ledger_id.encode(), "another ledger"),
+        ):
+            kept = self.store.meta(key)
+            if kept is None:
+                self.store.set_meta(key, value)
+            elif kept != value:
+                raise StorageError(
+                    f"the state in {self.config.state_dir} belongs to {what}",
+                    code="storage.identity",
+                    hint="Use another state_dir for another identity or network.",
+                )
+
+    def _restore(self) -> None:
+        """Rebuild every pool from its journal, and compare the bundles with what was signed."""
+        for name, pool in self.pools.items():
+            self.store.writer.submit(pool.refresh).result()
+            self._sealers[name].check_guard(self.store)
+
+    # Entries
+
+    async def accept(self, target: str, raws: Sequence[bytes]) -> list[bytes | BpciError]:
+        """Accept raw transactions; one result each, in their order: the encoded receipt, or why it was refused.
+
+        A receipt is returned after its entry is durable.
+
+        Raises:
+            NotFoundError: no such target here (``entry.target``).
+            LimitError: too much waits to be accepted (``limit.busy``).
+            StorageError: nothing of this batch was accepted (``storage.*``).
+        """
+        pool = self._pool(target)
+        size = sum(map(len, raws))
+        if self._waiting_bytes + size > MAX_WAITING_BYTES:
+            raise LimitError("too much waits to be accepted", code="limit.busy", hint="Try again in a second.")
+        self.store.require_room(RESERVE_BYTES)
+        self._waiting_bytes += size
+        try:
+            decoded = await self._work(lambda: [_decode(raw) for raw in raws])
+            now = clock_ms()
+            job = self.store.writer.submit(lambda connection: pool.accept(connection, decoded, now), undo=pool.forget)
+            arrivals = await asyncio.wrap_future(job)
+            results = await self._work(lambda: [self._receipt(target, item) for item in arrivals])
+        finally:
+            self._waiting_bytes -= size
+        for result in results:
+            if isinstance(result, BpciError):
+                self.counters.refused[result.code] = self.counters.refused.get(result.code, 0) + 1
+            else:
+                self.counters.accepted += 1
+        return results
+
+    def _receipt(self, target: str, item: Arrival | BpciError) -> bytes | BpciError:
+        if isinstance(item, BpciError):
+            return item
+        receipt = issue_receipt(
+            self.signer,
+            target=target,
+            txid=item.txid,
+            arrival_seq=item.arrival_seq,
+            arrival_ms=item.arrival_ms,
+            previous=item.previous,
+        )
+        return receipt.encode()
+
+    async def entry(self, target: str, txid: bytes) -> dict[str, Any]:
+        """Return what is known of an accepted entry, with its receipt.
+
+        Raises:
+            NotFoundError: no such target (``entry.target``), or never accepted here (``entry.unknown``).
+        """
+        self._pool(target)
+        return await asyncio.to_thread(self._entry, target, txid)
+
+    def _entry(self, target: str, txid: bytes) -> dict[str, Any]:
+        found = journal.find_entry(self.store, target, txid)
+        if found is None:
+            raise NotFoundError("no such entry was accepted here", code="entry.unknown")
+        previous = START
+        if found.arrival_seq > 1:
+            previous = journal.running_hash_at(self.store, target, found.arrival_seq - 1) or START
+        arrival = Arrival(found.txid, found.arrival_seq, found.arrival_ms, previous)
+        receipt = self._receipt(target, arrival)
+        return {
+            "target": target,
+            "txid": txid,
+            "sender": found.sender,
+            "arrival_ms": found.arrival_ms,
+            "receipt": receipt,
+            **_place(found),
+        }
+
+    async def find_entries(self, target: str, txids: Sequence[bytes]) -> list[dict[str, Any] | None]:
+        """Return where each of many entries is; ``None`` for one that was never accepted here.
+
+        Raises:
+            NotFoundError: no such target (``entry.target``).
+        """
+        self._pool(target)
+
+        def look() -> list[dict[str, Any] | None]:
+            found = (journal.find_entry(self.store, target, txid) for txid in txids)
+            return [None if entry is None else _place(entry) for entry in found]
+
+        return await asyncio.to_thread(look)
+
+    # Bundles
+
+    async def seal(self, target: str, *, gas_limit: int | None = None, base_fee_wei: int | None = None) -> bytes:
+        """Seal a bundle of what waits and return its file.
+
+        Raises:
+            NotFoundError: no such target (``entry.target``).
+            RefusedError: nothing to seal (``bundle.empty``), or the sign guard forbids it (``sign.*``).
+            FormatError: a base fee or gas limit out of range.
+            StorageError: it could not be stored or remembered, and nobody has seen it.
+        """
+        pool, sealer, now = self._pool(target), self._sealers[target], clock_ms()
+
+        def write(connection: Any) -> journal.JournalBundle:
+            return sealer.seal(
+                connection,
+                now_ms=now,
+                gas_limit=gas_limit,
+                base_fee_wei=base_fee_wei,
+                certificate=self.certificate,
+            )
+
+        bundle = await asyncio.wrap_future(self.store.writer.submit(write, undo=pool.forget))
+        await asyncio.to_thread(sealer.remember, bundle)
+        self.counters.bundles += 1
+        log.info("sealed bundle %d of %s, %d bytes", bundle.sequence, target, len(bundle.data))
+        return bundle.data
+
+    async def bundle(self, target: str, sequence: int) -> bytes:
+        """Return a sealed bundle's file.
+
+        Raises:
+            NotFoundError: no such target (``entry.target``) or bundle (``bundle.unknown``).
+        """
+        self._pool(target)
+        data = await asyncio.to_thread(journal.find_bundle, self.store, target, sequence)
+        if data is None:
+            raise NotFoundError(f"there is no bundle {sequence} of {target} here", code="bundle.unknown")
+        return data
+
+    # Ledger
+
+    def own_ledger(self) -> EmbeddedLedger:
+        """Return the ledger that this node sequences.
+
+        Raises:
+            NotFoundError: it belongs to a network that others keep (``registry.elsewhere``).
+        """
+        if self.ledger is None:
+            raise NotFoundError(
+                "this node does not keep the ledger of its network",
+                code="registry.elsewhere",
+                hint="Ask one of the network's registries.",
+                urls=list(self.network.urls),
+            )
+        return self.ledger
+
+    async def register(self, report: Report | None) -> bytes:
+        """Register this node, or bring its registration up to date; return the certificate.
+
+        Raises:
+            BpciError: the registry's reason for refusing, or it could not be reached.
+        """
+        found = await membership.register(self._registry, self.signer, self.network, self.config.node, report)
+        await self._keep_certificate(found)
+        return found
+
+    async def refresh_certificate(self) -> None:
+        """Ask the registry for this node's certificate and keep it.
+
+        Raises:
+            BpciError: the registry could not be asked, or its answer does not hold.
+        """
+        found = await membership.fetch_certificate(self._registry, self.signer.public_key, self.network)
+        if found is not None:
+            await self._keep_certificate(found)
+
+    async def _keep_certificate(self, certificate: bytes) -> None:
+        if certificate != self.certificate:
+            await asyncio.to_thread(self.store.set_meta, "certificate", certificate)
+            self.certificate = certificate
+
+    # State
+
+    def status(self) -> dict[str, Any]:
+        """Return what anyone may know of this node, as values of the codec's subset."""
+        node, ledger = self.config.node, self.ledger
+        return {
+            "v": 1,
+            "version": __version__,
+            "node": {
+                "did": did_of(self.signer.public_key),
+                "account": account_id_of(self.signer.public_key),
+                "name": node.name,
+                "type": node.type,
+                "registered": self.certificate is not None,
+            },
+            "ledger": {
+                "id": self.network.ledger_id,
+                "mode": self.config.ledger.mode,
+                "height": None if ledger is None else ledger.height,
+                "root": None if ledger is None else ledger.state_root,
+            },
+            "targets": {
+                name: {
+                    "count": pool.count,
+                    "bytes": pool.pool.raw_bytes,
+                    "arrivals": pool.arrival_seq,
+                    "base_fee_wei": str(pool.target.base_fee_wei),
+                    "gas_limit": pool.target.gas_limit,
+                }
+                for name, pool in self.pools.items()
+            },
+            "time_ms": clock_ms(),
+        }
+
+    def obstacles(self) -> list[BpciError]:
+        """Return why this node is not ready; empty when it is."""
+        found: list[BpciError] = []
+        if self.stopping.is_set():
+            found.append(stopping_error())
+        if self.store.writer.error is not None:
+            found.append(self.store.writer.error)
+        elif not self.stopping.is_set():
+            try:
+                self.store.require_room(RESERVE_BYTES)
+            except StorageError as error:
+                found.append(error)
+        return found
+
+    async def probe_store(self) -> None:
+        """After a failed write, see by a small one whether the disk takes writes again.
+
+        Raises:
+            StorageError: it does not.
+        """
+        if self.store.writer.error is not None:
+            await asyncio.to_thread(self.store.set_meta, "probe", str(clock_ms()).encode())
+
+    def is_alive(self) -> bool:
+        """Tell whether the writer still works, which the watchdog wants to know."""
+        return self.store.writer.is_alive(PATIENCE_SECONDS)
+
+    async def close(self) -> None:
+        """Finish what was accepted and close the store."""
+        self.stopping.set()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._worker.shutdown(wait=True)
+        if self.ledger is not None:
+            self.ledger.close()
+        self.store.close()
+
+    def _pool(self, target: str) -> TargetPool:
+        pool = self.pools.get(target)
+        if pool is None:
+            raise NotFoundError(
+                "this node collects nothing for that chain",
+                code="entry.target",
+                hint="Its targets are in /v1/status.",
+                targets=list(self.pools),
+            )
+        return pool
+
+    async def _work(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, call)
+
+
+def _decode(raw: bytes) -> Transaction | BpciError:
+    try:
+        return decode_transaction(raw)
+    except BpciError as error:
+        return error
+
+
+def _place(entry: journal.JournalEntry) -> dict[str, Any]:
+    if entry.bundle is None:
+        state, bundle = "pooled", None
+    elif entry.bundle == journal.REPLACED:
+        state, bundle = "replaced", None
+    else:
+        state, bundle = "sealed", entry.bundle
+    return {"state": state, "arrival_seq": entry.arrival_seq, "bundle": bundle}

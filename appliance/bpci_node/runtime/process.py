@@ -1,0 +1,105 @@
+"""The node's process: start, say so, look after things, stop gracefully.
+
+The faces (HTTP) are handed in, so that this floor knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol
+
+from bpci_node.errors import BpciError
+from bpci_node.primitives.keys import did_of
+from bpci_node.runtime.config import NodeConfig
+from bpci_node.runtime.node import Node
+from bpci_node.runtime.service import log_error, notify, watchdog_seconds
+
+log = logging.getLogger("bpci.node")
+
+GRACE_SECONDS = 4.0
+"""Time that running requests have to finish when the node stops."""
+HOUSEKEEPING_SECONDS = 2.0
+RETRY_SECONDS = 30.0
+"""How often a node without a certificate asks for it."""
+
+
+class Faces(Protocol):
+    """What listens."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where, for people."""
+        ...
+
+    async def close(self, grace_seconds: float) -> None:
+        """Take nothing new, finish what runs within ``grace_seconds``, then drop it."""
+        ...
+
+
+async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]) -> None:
+    """Run a node until it is told to stop by SIGTERM, SIGINT or its owner.
+
+    Raises:
+        BpciError: it could not start.
+    """
+    node = Node(config)
+    try:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, node.stopping.set)
+        faces = await open_faces(node)
+        where = ", ".join(faces.addresses)
+        log.info("node %s is ready at %s", did_of(node.signer.public_key), where)
+        notify(READY=1, STATUS=f"ready at {where}")
+        tasks = [asyncio.create_task(_keep_house(node)), asyncio.create_task(_keep_membership(node))]
+        period = watchdog_seconds()
+        if period is not None:
+            tasks.append(asyncio.create_task(_feed_watchdog(node, period)))
+        try:
+            await node.stopping.wait()
+        finally:
+            notify(STOPPING=1, STATUS="finishing what was accepted")
+            log.info("stopping")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await faces.close(GRACE_SECONDS)
+    finally:
+        await node.close()
+    log.info("stopped")
+
+
+async def _feed_watchdog(node: Node, period_seconds: float) -> None:
+    """Feed the watchdog while this loop turns and the writer works; a dead writer gets the node restarted."""
+    while True:
+        if node.is_alive():
+            notify(WATCHDOG=1)
+        else:
+            log.error("the writer does not answer")
+        await asyncio.sleep(period_seconds / 3)
+
+
+async def _keep_house(node: Node) -> None:
+    """See whether a disk that failed takes writes again."""
+    while True:
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+        with suppress(BpciError):
+            await node.probe_store()
+
+
+async def _keep_membership(node: Node) -> None:
+    """Fetch the node's certificate as soon as it is registered; set-up, or the owner, registers it."""
+    last = ""
+    while node.certificate is None:
+        try:
+            await node.refresh_certificate()
+        except BpciError as error:
+            if error.code != last:
+                log_error(log, "the registry can't be asked for this node's certificate", error)
+            last = error.code
+        if node.certificate is None:
+            await asyncio.sleep(RETRY_SECONDS if last else HOUSEKEEPING_SECONDS)
