@@ -1,0 +1,195 @@
+"""Write the test vectors of the specification: ``PYTHONPATH=appliance python scripts/make_vectors.py``.
+
+A test compares the files with what the code computes. A difference means that a byte layout has changed, which is a
+change of the specification, never of the vectors alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bpci_node.chain.account import account_id_of
+from bpci_node.chain.block import Block, sign_block
+from bpci_node.chain.certificate import issue_certificate
+from bpci_node.chain.challenge import issue_challenge
+from bpci_node.chain.command import Command, sign_command
+from bpci_node.chain.genesis import Genesis
+from bpci_node.chain.machine import Machine
+from bpci_node.chain.registration import FLAGS, NodeRegistration, load_node
+from bpci_node.chain.rotation import Rotation, prove_possession
+from bpci_node.primitives.codec import encode
+from bpci_node.primitives.hashing import derive
+from bpci_node.primitives.keys import LocalSigner, derive_keys, did_of, seed_of, sign_object
+from bpci_node.primitives.merkle import leaf_hash, prove, root_of
+
+PHRASE = "abandon " * 23 + "art"
+DIRECTORY = Path(__file__).resolve().parents[1] / "docs/spec/vectors"
+
+
+def hexed(value: Any) -> Any:
+    """Return ``value`` as JSON shows it: bytes as 0x and lower-case hex."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, dict):
+        return {key: hexed(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [hexed(item) for item in value]
+    return value
+
+
+def keys() -> dict[str, Any]:
+    """Every key of the public BIP-39 test phrase, for three instances."""
+    instances = []
+    for instance in (0, 1, 2**31 - 1):
+        derived = derive_keys(PHRASE, instance)
+        node = LocalSigner(derived.node)
+        instances.append(
+            {
+                "instance": instance,
+                "node": derived.node,
+                "registry": derived.registry,
+                "owner": derived.owner,
+                "bls": derived.bls.to_bytes(32, "big"),
+                "ml_dsa_seed": derived.ml_dsa_seed,
+                "vrf_seed": derived.vrf_seed,
+                "backup_key": derived.backup_key,
+                "node_public_key": node.public_key,
+                "node_did": did_of(node.public_key),
+                "node_account": account_id_of(node.public_key),
+            }
+        )
+    return hexed({"phrase": PHRASE, "bip39_seed": seed_of(PHRASE), "instances": instances})
+
+
+def encoding() -> dict[str, Any]:
+    """Values with their canonical encodings, and digests and signatures under a context."""
+    values: list[Any] = [
+        None,
+        True,
+        0,
+        -(2**63),
+        2**64 - 1,
+        b"\x00\xff",
+        "",
+        "BPCI",
+        [1, [2, None]],
+        {"b": 1, "aa": 2, "": 3},
+    ]
+    signer = LocalSigner(derive_keys(PHRASE).node)
+    obj = {"v": 1, "hello": "ledger"}
+    context = "bpci 2026 command v1"
+    return hexed(
+        {
+            "values": [{"value": value, "cbor": encode(value)} for value in values],
+            "signed_object": {
+                "context": context,
+                "object": obj,
+                "cbor": encode(obj),
+                "digest": derive(context, encode(obj)),
+                "public_key": signer.public_key,
+                "signature": sign_object(signer, context, obj),
+            },
+        }
+    )
+
+
+def merkle() -> dict[str, Any]:
+    """Multiproofs over the reference leaves of certificate transparency."""
+    leaves = [
+        bytes.fromhex(text)
+        for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+    ]
+    cases = []
+    for size, indices in ((1, [0]), (2, [1]), (3, [0]), (5, [4]), (7, [1, 5]), (8, [0]), (8, [2, 3, 7]), (8, [0, 7])):
+        hashes = [leaf_hash(leaf) for leaf in leaves[:size]]
+        cases.append({"size": size, "indices": indices, "root": root_of(hashes), "proof": prove(hashes, indices)})
+    return hexed({"leaves": leaves, "multiproofs": cases})
+
+
+def ledger() -> dict[str, Any]:
+    """A short ledger: a node registers, updates, replaces its key, retires."""
+    derived = derive_keys(PHRASE)
+    registry, node = LocalSigner(derived.registry), LocalSigner(derived.node)
+    successor = LocalSigner(bytes([7]) * 32)
+    genesis = Genesis(name="vectors", registry_key=registry.public_key, time_ms=1_767_225_600_000)
+    account = account_id_of(node.public_key)
+    challenge, challenge_sig = issue_challenge(
+        registry,
+        ledger_id=genesis.ledger_id,
+        node_key=node.public_key,
+        now_ms=genesis.time_ms + 1000,
+        nonce16=bytes(range(16)),
+    )
+    registration = NodeRegistration(
+        node_type="bpi-community",
+        node_key=node.public_key,
+        flags=dict.fromkeys(FLAGS, False) | {"community_operated": True},
+        capabilities=("auction.ethereum", "mempool"),
+        endpoints=("http://192.0.2.5:8545", "https://[2001:db8::5]/v1"),
+        report_digest=bytes([5]) * 32,
+        challenge=challenge,
+        challenge_sig=challenge_sig,
+        instance=0,
+    )
+    rotation = Rotation(
+        revoke=did_of(node.public_key),
+        public_key=successor.public_key,
+        proof=prove_possession(successor, ledger_id=genesis.ledger_id, account=account),
+    )
+    update = registration.as_body() | {"instance": 1, "endpoints": ["http://192.0.2.6:8545"]}
+    steps: list[tuple[LocalSigner, str, dict[str, Any]]] = [
+        (node, "registry.register_node", registration.as_body()),
+        (node, "registry.update_node", update),
+        (node, "account.rotate_key", rotation.as_body()),
+        (successor, "registry.retire_node", {}),
+    ]
+    machine, parent, blocks, certificate = Machine(genesis), genesis.hash, [], b""
+    for nonce, (signer, kind, body) in enumerate(steps):
+        command = Command(genesis.ledger_id, account, nonce, expires_height=100, kind=kind, body=body)
+        signed = sign_command(signer, command).encode()
+        height, time_ms = nonce + 1, genesis.time_ms + 2000 * (nonce + 1)
+        done = machine.finalize(height, time_ms, [signed])
+        machine.commit()
+        block = Block(height, time_ms, parent, done.commands_root, done.state_root, registry.public_key)
+        blocks.append(
+            {
+                "height": height,
+                "block": sign_block(registry, block).encode(),
+                "digest": block.digest,
+                "commands": [{"kind": kind, "id": command.digest, "signed": signed}],
+                "results": [result.encode() for result in done.results],
+                "writes": [{"key": key, "value": value} for key, value in sorted(done.writes.items())],
+                "state_root": done.state_root,
+            }
+        )
+        parent = block.digest
+        record = load_node(machine.state, account)
+        if kind == "account.rotate_key" and record is not None:
+            certificate = issue_certificate(registry, genesis.ledger_id, record)
+    return hexed(
+        {
+            "genesis": {"map": genesis.as_map(), "cbor": genesis.encode(), "hash": genesis.hash},
+            "ledger_id": genesis.ledger_id,
+            "account": account,
+            "challenge": {"cbor": challenge, "signature": challenge_sig},
+            "empty_state_root": Machine(genesis).state.root,
+            "blocks": blocks,
+            "certificate_at_height_3": certificate,
+        }
+    )
+
+
+FILES: dict[str, Callable[[], dict[str, Any]]] = {
+    "keys.json": keys,
+    "encoding.json": encoding,
+    "merkle.json": merkle,
+    "ledger.json": ledger,
+}
+
+if __name__ == "__main__":
+    for name, make in FILES.items():
+        (DIRECTORY / name).write_text(json.dumps(make(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(name)
