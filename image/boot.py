@@ -131,7 +131,7 @@ def _wait_for_setup(machine: Machine) -> dict[str, Any]:
 
 
 def _complete(answers: dict[str, Any], key: Path) -> dict[str, Any]:
-    """Add to the answers a key made for this run, so that the owner's session can be opened, and a password if none is there."""
+    """Add a key made for this run, which opens the owner's session, and a password if none is there."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "make-boot", "-f", str(key)], check=True)
     owner = answers.setdefault("owner", {})
     owner["ssh_keys"] = [*owner.get("ssh_keys", []), key.with_suffix(".pub").read_text().strip()]

@@ -1,0 +1,108 @@
+"""A machine that was set up, with the means its owner has: an SSH key and a password."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import testinfra
+
+from image.qemu import Machine, ssh_options
+
+
+@dataclass(slots=True)
+class Owner:
+    """Whose machine it is."""
+
+    directory: Path
+    name: str = "owner"
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    key: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.key = self.directory / "owner-key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "owner", "-f", str(self.key)], check=True)
+
+    @property
+    def public_key(self) -> str:
+        return self.key.with_suffix(".pub").read_text().strip()
+
+
+@dataclass(slots=True)
+class Appliance:
+    """A set-up machine, switched on."""
+
+    machine: Machine
+    owner: Owner
+    done: dict[str, Any]
+    """What set-up said at its end."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.machine.ports[8545]}"
+
+    def run(self, command: str, *, timeout: float = 180) -> str:
+        """Run a command as the owner and return its output; it must succeed."""
+        return self._checked(self.machine.ssh(command, user=self.owner.name, key=self.owner.key, timeout=timeout))
+
+    def sudo(self, command: str, *, timeout: float = 300) -> str:
+        """Run a command as root, by the owner's password."""
+        quoted = command.replace("'", "'\\''")
+        result = self.machine.ssh(
+            f"sudo -S -p '' sh -c '{quoted}'",
+            user=self.owner.name,
+            key=self.owner.key,
+            timeout=timeout,
+            stdin=f"{self.owner.password}\n".encode(),
+        )
+        return self._checked(result)
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.run("bpci node status --json"))
+        return answer
+
+    def wait(self, timeout: float = 240) -> None:
+        """Wait until the owner can log in and the system has come up."""
+        self.machine.wait_for_ssh(user=self.owner.name, key=self.owner.key, timeout=timeout)
+        settled = "systemctl is-system-running --wait"
+        self.machine.ssh(settled, user=self.owner.name, key=self.owner.key, timeout=timeout)
+
+    def reboot(self) -> None:
+        """Restart as the owner would, and wait until the machine is back."""
+        before = self.run("cat /proc/sys/kernel/random/boot_id")
+        self.machine.ssh(
+            "sudo -S -p '' systemctl reboot",
+            user=self.owner.name,
+            key=self.owner.key,
+            stdin=f"{self.owner.password}\n".encode(),
+        )
+        self.machine.console.wait_until(lambda: self._boot_id() not in {None, before}, "another boot", 240)
+        self.wait()
+
+    def host(self) -> Any:
+        """Return testinfra's view of the machine, as the owner."""
+        options = ssh_options(self.owner.key)
+        extra = " ".join(option for option in options if option not in {"-F", "/dev/null"})
+        return testinfra.get_host(
+            f"ssh://{self.owner.name}@127.0.0.1:{self.machine.ports[22]}",
+            ssh_config="/dev/null",
+            ssh_identity_file=str(self.owner.key),
+            ssh_extra_args=extra,
+            controlpersist=60,
+        )
+
+    def _boot_id(self) -> str | None:
+        result = self.machine.ssh(
+            "cat /proc/sys/kernel/random/boot_id", user=self.owner.name, key=self.owner.key, timeout=60
+        )
+        return result.stdout.decode() if result.returncode == 0 else None
+
+    def _checked(self, result: subprocess.CompletedProcess[bytes]) -> str:
+        output = result.stdout.decode(errors="replace")
+        assert result.returncode == 0, f"{result.args[-1]}: {result.returncode}\n{output}\n{result.stderr.decode()}"
+        return output

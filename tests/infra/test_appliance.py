@@ -1,0 +1,153 @@
+"""The built image, booted and set up by keystrokes: what its owner has, and what nobody else has."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from image.boot import BLOCKS, BPCI
+from tests.infra.appliance import Appliance
+from tests.infra.conftest import Registry
+
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
+
+DRIVERS = ["r8169", "igc", "e1000e", "ahci", "nvme", "xhci_pci", "usbhid", "i915", "tpm_tis"]
+
+
+def bpci(*arguments: str, status: int = 0) -> str:
+    result = subprocess.run([BPCI, *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == status, f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def test_the_wizard_led_to_a_registered_node(appliance: Appliance, registry: Registry) -> None:
+    status = appliance.status()
+    assert status["node"]["registered"]
+    assert status["node"]["did"] == appliance.done["did"]
+    found = json.loads(bpci("registry", "show", appliance.done["did"], "--node", registry.url, "--json"))
+    assert found["node_key"] == appliance.done["did"]
+
+
+def test_no_unit_failed(appliance: Appliance) -> None:
+    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+
+
+def test_the_node_runs_as_its_own_user_in_a_tight_sandbox(appliance: Appliance) -> None:
+    host = appliance.host()
+    service = host.service("bpci-node")
+    assert service.is_running
+    assert service.is_enabled
+    exposure = appliance.run("systemd-analyze security --no-pager bpci-node.service | tail -n 1")
+    assert float(re.search(r"(\d+\.\d+)", exposure)[1]) <= 2.0  # type: ignore[index]
+    assert host.process.get(user="bpci", comm="bpci")
+
+
+def test_only_the_node_and_ssh_listen(appliance: Appliance) -> None:
+    listening = appliance.run("ss -Hltun | awk '{print $1, $5}'").split("\n")
+    outside = {line for line in listening if line and not re.search(r" (127\.|\[::1\]|\S*%lo)", line)}
+    ports = {line.rsplit(":", 1)[1] for line in outside if line.startswith("tcp")}
+    assert ports == {"22", "8545"}
+    assert "Status: active" in appliance.sudo("ufw status")
+
+
+def test_ssh_takes_the_owner_s_key_and_nothing_else(appliance: Appliance) -> None:
+    policy = appliance.sudo("sshd -T")
+    assert "passwordauthentication no" in policy
+    assert "permitrootlogin no" in policy
+    assert "kbdinteractiveauthentication no" in policy
+    root = appliance.machine.ssh("true", user="root", key=appliance.owner.key)
+    assert root.returncode == 255
+
+
+def test_no_password_but_the_owner_s_opens_anything(appliance: Appliance) -> None:
+    shadow = appliance.sudo("cat /etc/shadow").splitlines()
+    with_password = {line.split(":")[0] for line in shadow if not re.match(r"[^:]*:[!*]", line)}
+    assert with_password == {appliance.owner.name}
+
+
+def test_nothing_of_the_build_is_left(appliance: Appliance, image: Path) -> None:
+    found = appliance.sudo(
+        "ls -d /root/.ssh/authorized_keys /root/.ansible /etc/cloud /var/lib/cloud /var/lib/apt/lists/*Packages* "
+        "/etc/ssh/ssh_host_* 2>/dev/null || true"
+    )
+    assert found.strip() == ""
+    keys = [key for key in (image.parent.parent).glob("**/build-key*") if not key.suffix]
+    for key in keys:
+        for user in ("root", appliance.owner.name, "debian"):
+            assert appliance.machine.ssh("true", user=user, key=key).returncode == 255
+
+
+def test_drivers_of_real_machines_are_in_the_image(appliance: Appliance) -> None:
+    appliance.run(f"/sbin/modprobe --dry-run --all {' '.join(DRIVERS)}")
+
+
+def test_real_transactions_are_replayed_sealed_and_verified_outside(
+    appliance: Appliance, registry: Registry, tmp_path: Path
+) -> None:
+    blocks = [str(block) for block in BLOCKS]
+    replayed = json.loads(bpci("mempool", "replay", *blocks, "--node", appliance.url, "--json"))
+    assert replayed["accepted"] + replayed["duplicates"] > 1000
+    sealed = appliance.machine.ssh(
+        "bpci mempool seal --target eip155:1 --out -", user=appliance.owner.name, key=appliance.owner.key
+    )
+    assert sealed.returncode == 0, sealed.stderr
+    bundle = tmp_path / "bundle.cbor"
+    bundle.write_bytes(sealed.stdout)
+    bpci("bundle", "verify", str(bundle), "--signer", appliance.done["did"])
+    bpci("bundle", "verify", str(bundle), "--network", str(registry.network_file))
+    bpci("bundle", "verify", str(bundle), status=3)
+    bundle.write_bytes(sealed.stdout[:-70] + bytes([sealed.stdout[-70] ^ 1]) + sealed.stdout[-69:])
+    bpci("bundle", "verify", str(bundle), "--signer", appliance.done["did"], status=1)
+
+
+def test_the_data_partition_has_grown_to_the_disk(appliance: Appliance) -> None:
+    size = int(appliance.run("df --output=size -B1 /data | tail -n 1"))
+    assert size > 5 * 2**30
+
+
+def test_everything_is_there_after_a_reboot(appliance: Appliance) -> None:
+    before = appliance.status()
+    appliance.reboot()
+    after = appliance.status()
+    assert after["node"] == before["node"]
+    assert after["targets"]["eip155:1"]["count"] == before["targets"]["eip155:1"]["count"]
+    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+
+
+def test_the_other_root_is_written_and_booted_with_data_intact(appliance: Appliance) -> None:
+    before = appliance.status()
+    machine_id = appliance.run("cat /etc/machine-id")
+    appliance.sudo("/usr/lib/bpci/slot write b --from-running", timeout=600)
+    appliance.sudo("/usr/lib/bpci/slot use b")
+    appliance.reboot()
+    assert "bpci.slot=b" in appliance.run("cat /proc/cmdline")
+    assert appliance.run("cat /etc/machine-id") == machine_id
+    assert appliance.status()["node"] == before["node"]
+    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+
+
+def test_what_was_acknowledged_survives_a_power_cut(appliance: Appliance, tmp_path: Path) -> None:
+    receipts = tmp_path / "receipts.jsonl"
+    blocks = [str(block) for block in BLOCKS]
+    # A fresh pool would refuse what was sealed before; the owner's node keeps a second target for trials.
+    replay = subprocess.Popen(
+        [BPCI, "mempool", "replay", *blocks, "--node", appliance.url, "--batch", "8", "--receipts", str(receipts)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    appliance.machine.console.wait_until(
+        lambda: receipts.exists() and receipts.read_bytes().count(b"\n") > 100, "100 receipts", 120
+    )
+    appliance.machine.kill()
+    replay.wait()
+    complete = receipts.read_bytes()
+    receipts.write_bytes(complete[: complete.rfind(b"\n") + 1])
+    appliance.machine.start()
+    appliance.wait()
+    checked = json.loads(bpci("mempool", "check-receipts", str(receipts), "--node", appliance.url, "--json"))
+    assert checked["honoured"] == checked["receipts"] > 100
+    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""

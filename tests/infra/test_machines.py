@@ -1,0 +1,100 @@
+"""Other machines: the unattended boot of `make boot`, Secure Boot, and the parts that a mini-PC is made of."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image.boot import DIRECTORY as BOOT
+from image.boot import ROOT
+from image.qemu import Hardware, Machine, overlay
+from tests.infra.appliance import Appliance, Owner
+
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def unattended(image: Path) -> str:
+    """What `make boot` printed, run without a terminal; its machine's disk and key stay in build/boot."""
+    assert image.exists()
+    command = [sys.executable, "-m", "image.boot", "--target", "debian-12"]
+    result = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def owner(unattended: str) -> Owner:
+    """The owner whom `make boot` made."""
+    assert unattended
+    owner = Owner.__new__(Owner)
+    owner.directory, owner.name = BOOT, "owner"
+    owner.password, owner.key = (BOOT / "owner-password").read_text().strip(), BOOT / "owner-key"
+    return owner
+
+
+def switched_on(lab: Path, name: str, owner: Owner, hardware: Hardware) -> Iterator[Appliance]:
+    """The machine that `make boot` set up, in another body."""
+    disk = overlay(BOOT / "disk.qcow2", lab / name / "disk.qcow2")
+    with Machine(lab / name, [disk], hardware).running() as machine:
+        appliance = Appliance(machine, owner, {})
+        appliance.wait()
+        yield appliance
+        machine.power_off()
+
+
+@pytest.fixture(scope="module")
+def secure(lab: Path, owner: Owner) -> Iterator[Appliance]:
+    yield from switched_on(lab, "secure-boot", owner, Hardware(secure_boot=True))
+
+
+@pytest.fixture(scope="module")
+def mini_pc(lab: Path, owner: Owner) -> Iterator[Appliance]:
+    body = Hardware(disk_bus="ahci", network="e1000e", usb_keyboard=True, display=True)
+    yield from switched_on(lab, "mini-pc", owner, body)
+
+
+def test_make_boot_goes_unattended_to_a_bundle_that_is_verified_outside(unattended: str) -> None:
+    assert "verified outside the machine" in unattended
+    assert unattended.rstrip().endswith("done")
+    assert re.search(r"addresses: .*\d+\.\d+\.\d+\.\d+", unattended)
+    assert re.search(r"hardware: .*(pass|warn)", unattended)
+
+
+def test_the_machine_starts_with_secure_boot_on(secure: Appliance) -> None:
+    variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    assert secure.run(f"od -An -t u1 {variable}").split()[-1] == "1"
+    assert secure.status()["node"]["registered"]
+    assert secure.run("systemctl --failed --plain --no-legend").strip() == ""
+
+
+def test_two_machines_from_one_image_have_nothing_secret_in_common(secure: Appliance, appliance: Appliance) -> None:
+    for secret in (
+        "cat /etc/machine-id",
+        "cat /etc/bpci/ssh/ssh_host_ed25519_key",
+        "sha256sum /var/lib/systemd/random-seed",
+        "sha256sum /var/lib/systemd/credential.secret",
+    ):
+        assert secure.sudo(secret) != appliance.sudo(secret), secret
+
+
+def test_a_machine_with_ahci_e1000e_and_a_usb_keyboard_serves_its_owner(mini_pc: Appliance, lab: Path) -> None:
+    modules = mini_pc.run("/sbin/lsmod | awk '{print $1}'").split()
+    assert {"ahci", "e1000e", "usbhid"} <= set(modules)
+    assert json.loads(mini_pc.run("bpci node status --json"))["node"]["registered"]
+
+    def screen() -> str:
+        return mini_pc.sudo("cat /dev/vcs1")
+
+    mini_pc.machine.console.wait_until(lambda: "dev-node" in screen(), "the console on the display", 120)
+    mini_pc.machine.photograph(lab / "mini-pc" / "console.png")
+    mini_pc.machine.press("s")
+    mini_pc.machine.console.wait_until(lambda: "Password:" in screen(), "the question for the owner's password", 60)
