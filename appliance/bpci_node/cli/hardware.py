@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.output import Progress, emit, json_option
-from bpci_node.errors import UsageError
+from bpci_node.errors import FormatError, UsageError
 from bpci_node.host.profiles import PROFILES, profile_named
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def check(
     from bpci_node.host.runner import Step, run_checks
 
     signer = _signer(key)
-    answered = _challenge(report, key, challenge)
+    answered = _challenge(report, signer, challenge)
     progress = Progress()
 
     def show(step: Step) -> None:
@@ -116,14 +116,17 @@ def _peer(registry: str | None, signer: Signer | None) -> AbstractContextManager
     from bpci_node.primitives.keys import LocalSigner
 
     # A registry lets any key measure, within its limits; one that is made for this run names nobody.
-    return RegistryPeer(registry, signer or LocalSigner(os.urandom(32)))
+    try:
+        return RegistryPeer(registry, signer or LocalSigner(os.urandom(32)))
+    except FormatError as error:
+        raise UsageError(error.message, code="host.registry_url", hint=error.hint) from error
 
 
-def _challenge(report: Path | None, key: Path | None, challenge: Path | None) -> bytes | None:
+def _challenge(report: Path | None, signer: Signer | None, challenge: Path | None) -> bytes | None:
     """Return the challenge to sign over, after all that could stop the report has been looked at."""
     if report is None and challenge is None:
         return None
-    if report is None or key is None or challenge is None:
+    if report is None or signer is None or challenge is None:
         raise UsageError(
             "a signed report needs --report, --key and --challenge together",
             code="host.report_options",
@@ -131,13 +134,15 @@ def _challenge(report: Path | None, key: Path | None, challenge: Path | None) ->
         )
     if not report.parent.is_dir():
         raise UsageError(f"there is no directory {report.parent}", code="usage.file", hint="Create it first.")
-    from bpci_node.host.report import read_challenge
+    from bpci_node.host.report import read_challenge, require_own_challenge
 
     try:
         with challenge.open("rb") as file:
-            return read_challenge(file.read(1 << 16))
+            answered = read_challenge(file.read(1 << 16))
     except OSError as error:
         raise UsageError(f"cannot read the challenge {challenge}: {error.strerror}", code="usage.file") from error
+    require_own_challenge(signer, answered)
+    return answered
 
 
 def _write_signed(report: Path, signer: Signer, challenge: bytes, found: HardwareReport) -> dict[str, str]:

@@ -73,6 +73,6 @@ def in_milliseconds(microseconds: int) -> str:
 
 
 def _one_decimal(value: int, unit: int) -> str:
-    # Rounded down, so that what is shown never reaches a limit that the value itself misses.
+    # Rounded down: what is shown never reaches a limit that the value itself misses.
     tenths = value * 10 // unit
     return str(tenths // 10) if tenths % 10 == 0 else f"{tenths // 10}.{tenths % 10}"

@@ -20,6 +20,7 @@ SECTOR_BYTES = 512
 """Unit of ``size`` in sysfs, whatever the disk's own sectors are."""
 
 _MAX_LAYERS = 16
+_NO_DISKS = ("sr", "fd", "loop", "dm-", "md")
 _VIRTUAL_VENDORS = ("QEMU", "VMware", "Msft", "VBOX", "Virtual", "Google", "Amazon", "Xen", "NVMe EBS")
 _RAID_VENDORS = ("AVAGO", "LSI", "PERC", "MegaRAID", "ServeRAID", "LOGICAL VOLUME", "Adaptec", "Smart Array", "MR9")
 
@@ -68,7 +69,7 @@ class Storage:
 
 
 def list_disks(root: Path = Path("/")) -> list[Disk]:
-    """Return every real disk that holds a medium, by name; no partitions, volumes, loop devices, or memory disks."""
+    """Return every real disk that holds a medium, by name; no volumes, arrays, loop devices or memory disks."""
     found = []
     try:
         names = sorted(entry.name for entry in (root / "sys/block").iterdir())
@@ -76,12 +77,11 @@ def list_disks(root: Path = Path("/")) -> list[Disk]:
         return []
     for name in names:
         device = _by_name(root, name)
-        if device is None or name.startswith(("sr", "fd")) or _children(device) or (device / "loop").exists():
+        if device is None or name.startswith(_NO_DISKS) or _children(device) or read_number(device / "hidden") == 1:
             continue
-        if name.startswith(("loop", "dm-", "md")):
-            continue  # set up but empty: nothing behind it
         disk = _disk(root, device)
-        if disk.size_bytes > 0 and disk.kind is not DiskKind.MEMORY:
+        # An eMMC shows its boot areas as disks of their own.
+        if disk.size_bytes > 0 and disk.kind is not DiskKind.MEMORY and "boot" not in name:
             found.append(disk)
     return found
 

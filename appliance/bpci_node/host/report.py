@@ -39,14 +39,12 @@ class SignedReport:
     """Ed25519 public key of the node, 32 bytes."""
 
 
-def sign_report(signer: Signer, challenge: bytes, report: HardwareReport) -> bytes:
-    """Return the signed report, canonical CBOR.
+def require_own_challenge(signer: Signer, challenge: bytes) -> None:
+    """Check that ``challenge`` was issued for the key that is going to answer it.
 
-    Args:
-        challenge: the registry's challenge, byte for byte as received.
     Raises:
         FormatError: not a challenge (``format.challenge``, or a code of the codec).
-        RefusedError: the challenge is for another key than the signer's (``host.challenge_key``).
+        RefusedError: it was issued for another key (``host.challenge_key``).
     """
     if decode_challenge(challenge).node_key != signer.public_key:
         raise RefusedError(
@@ -54,6 +52,17 @@ def sign_report(signer: Signer, challenge: bytes, report: HardwareReport) -> byt
             code="host.challenge_key",
             hint="Ask the registry for a challenge with this key's DID.",
         )
+
+
+def sign_report(signer: Signer, challenge: bytes, report: HardwareReport) -> bytes:
+    """Return the signed report, canonical CBOR.
+
+    Args:
+        challenge: the registry's challenge, byte for byte as received.
+    Raises:
+        FormatError, RefusedError: as :func:`require_own_challenge`.
+    """
+    require_own_challenge(signer, challenge)
     body: dict[str, Any] = {
         "v": VERSION,
         "challenge": challenge,

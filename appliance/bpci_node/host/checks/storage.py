@@ -130,7 +130,10 @@ def _measure_space(context: Context) -> Measured:
         )
     directory = context.existing_data_dir()
     mount = mount_of(context.root, context.data_dir)
-    usable = context.capacity(directory)
+    try:
+        usable = context.capacity(directory)
+    except OSError as error:
+        raise CouldNotTellError(f"{context.data_dir} can't be looked at: {error.strerror}") from None
     text = f"{in_gb(usable)} usable"
     if mount is not None:
         text += f" ({mount.kind} on {mount.point})"
