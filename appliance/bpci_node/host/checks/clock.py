@@ -64,7 +64,7 @@ def _offset(peer: Peer | None) -> tuple[int, int] | None:
 
 
 def _require(profile: Profile) -> Requirement:
-    return Requirement(f"synchronised, ±{profile.clock_offset_ms} ms", needed=False)
+    return Requirement(f"synchronised, ±{profile.clock_offset_ms / 1000:g} s", needed=False)
 
 
 def _judge(measured: Measured, profile: Profile) -> Judgement:
