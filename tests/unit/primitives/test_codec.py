@@ -1,9 +1,12 @@
+import time
+
 import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpci_node.errors import FormatError
+from bpci_node.primitives import codec
 from bpci_node.primitives.codec import MAX_DEPTH, decode, encode
 
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.binary(max_size=40) | st.text(max_size=20)
@@ -139,6 +142,34 @@ def test_nesting_has_a_limit_on_both_sides():
         decode(cbor2.dumps([deep], canonical=True))
     with pytest.raises(FormatError):
         decode(b"\x81" * 100_000 + b"\x00")
+
+
+def folded(levels, width):
+    """A list of lists, each of which refers to the one before it ``width`` times: 3 bytes a reference."""
+    encoded = bytes([0x80 | levels]) + b"\xd8\x1c\x80"
+    for level in range(levels - 1):
+        encoded += b"\xd8\x1c" + bytes([0x80 | width]) + (b"\xd8\x1d" + bytes([level])) * width
+    return encoded
+
+
+def test_a_value_folded_up_by_references_is_refused_at_once(monkeypatch):
+    started = time.monotonic()
+    bomb = folded(14, 20)
+    with pytest.raises(FormatError):
+        decode(bomb)
+    # The bound holds by itself, should the library learn another way of folding.
+    monkeypatch.setattr(codec, "_TAGS", {})
+    with pytest.raises(FormatError):
+        decode(bomb)
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("content", ["00", "6161", "4161", "80", "820102", "a0"])
+def test_no_tag_is_acted_upon(content):
+    for tag in (*range(300), 1004, 43000, 55799):
+        head = bytes([0xC0 | tag]) if tag < 24 else b"\xd9" + tag.to_bytes(2, "big")
+        with pytest.raises(FormatError):
+            decode(head + bytes.fromhex(content))
 
 
 def test_length_is_looked_at_before_anything_else():
