@@ -1,7 +1,7 @@
 """What a hardware check finds: one result per check, and the report that holds them all.
 
 Every value is an integer, a text, a boolean or a list or map of these, so a report has one canonical encoding and its
-JSON view loses nothing. A report names no serial number, no address and no host name.
+JSON view loses nothing. A report names no serial number and no host name.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from bpci_node.host.check import Check
 from bpci_node.host.checks import ALL
 from bpci_node.host.context import Context
 from bpci_node.host.profiles import Profile
-from bpci_node.host.result import CheckResult, CouldNotTellError, HardwareReport, Verdict, overall
+from bpci_node.host.result import CheckResult, CouldNotTellError, Fact, HardwareReport, Verdict, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ def run_check(check: Check, context: Context, profile: Profile) -> CheckResult:
         title=check.title,
         measured=measured.value,
         unit=measured.unit,
-        text=measured.text,
+        text=_plain(measured.text),
         requirement=requirement.text,
         needed=requirement.needed,
         verdict=judgement.verdict,
-        hint=judgement.hint,
-        facts=measured.facts,
+        hint=_plain(judgement.hint),
+        facts={name: _plain_fact(fact) for name, fact in measured.facts.items()},
     )
 
 
@@ -95,9 +95,20 @@ def _unknown(check: Check, requirement: str, reason: str, hint: str, *, needed: 
         title=check.title,
         measured=None,
         unit="",
-        text=f"could not tell: {reason}",
+        text=_plain(f"could not tell: {reason}"),
         requirement=requirement,
         needed=needed,
         verdict=Verdict.UNKNOWN,
-        hint=hint,
+        hint=_plain(hint),
     )
+
+
+def _plain(text: str) -> str:
+    """Return text that a console may show and CBOR can hold: names of disks, mounts and interfaces hold any bytes."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _plain_fact(fact: Fact) -> Fact:
+    if isinstance(fact, str):
+        return _plain(fact)
+    return [_plain(item) for item in fact] if isinstance(fact, list) else fact

@@ -58,6 +58,14 @@ def test_a_check_that_breaks_names_its_fault_and_the_others_run(tree: Any) -> No
     assert "ZeroDivisionError" in report.results[0].text
 
 
+def test_names_of_any_bytes_can_be_shown_and_signed(tree: Any) -> None:
+    tree.interface("eth\udcff\x1b[31m", speed=1000, carrier=0)
+    tree.mount("0:40", "/", "odd\x1b", "x")
+    report = run_checks(replace(tree.context(), data_dir=Path("/data\udcff")), COMMUNITY)
+    assert encode(report.as_object())
+    assert all(char.isprintable() for result in report.results for char in result.text + result.hint)
+
+
 def test_progress_is_told_before_and_after_each_check(tree: Any) -> None:
     steps: list[Step] = []
     checks = [check_that("a", Verdict.PASS), check_that("b", Verdict.FAIL)]
