@@ -354,6 +354,21 @@ class NodeClient:
         )
         return self._bundle(reply)
 
+    def register(self, report: dict[str, bytes] | None) -> dict[str, Any]:
+        """Let the node register itself with its registry and return ``{account, certificate}``.
+
+        Args:
+            report: ``{report_digest, challenge, challenge_sig}`` of a hardware report to name, or ``None``.
+        Raises:
+            RefusedError: the registry's reason.
+            UnreachableError: the node could not reach its registry.
+        """
+        body = codec.encode(report or {})
+        value = self._transport.value(
+            "POST", "/owner/register", content=body, headers={"Content-Type": CBOR}, timeout_seconds=60.0
+        )
+        return self._map(value, "account", "certificate")
+
     def stop(self) -> None:
         """Ask the node to stop gracefully."""
         self._transport.value("POST", "/owner/stop")

@@ -24,7 +24,9 @@ GRACE_SECONDS = 4.0
 """Time that running requests have to finish when the node stops."""
 HOUSEKEEPING_SECONDS = 2.0
 RETRY_SECONDS = 30.0
-"""How often a node without a certificate asks for it."""
+"""How soon a registry that could not be asked is asked again."""
+REFRESH_SECONDS = 3600.0
+"""How often a node that has a certificate asks for a newer one."""
 
 
 class Faces(Protocol):
@@ -92,14 +94,17 @@ async def _keep_house(node: Node) -> None:
 
 
 async def _keep_membership(node: Node) -> None:
-    """Fetch the node's certificate as soon as it is registered; set-up, or the owner, registers it."""
+    """Fetch the node's certificate once it is registered (set-up or the owner does that), and keep it current."""
     last = ""
-    while node.certificate is None:
+    while True:
         try:
             await node.refresh_certificate()
+            last = ""
         except BpciError as error:
             if error.code != last:
                 log_error(log, "the registry can't be asked for this node's certificate", error)
             last = error.code
-        if node.certificate is None:
+        if node.certificate is not None:
+            await asyncio.sleep(REFRESH_SECONDS)
+        else:
             await asyncio.sleep(RETRY_SECONDS if last else HOUSEKEEPING_SECONDS)

@@ -15,13 +15,11 @@ from systemd import daemon, journal
 
 from bpci_node.errors import BpciError
 
-_FIELDS = ("BPCI_CODE", "BPCI_TARGET", "BPCI_SOURCE")
-
 
 def set_up_logging() -> None:
     """Send all messages of the process to the journal if systemd listens, else to standard error."""
     handler: logging.Handler
-    if os.environ.get("JOURNAL_STREAM"):
+    if _is_stderr_the_journal():
         handler = journal.JournalHandler(SYSLOG_IDENTIFIER="bpci-node")
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
@@ -33,6 +31,12 @@ def set_up_logging() -> None:
     # The HTTP libraries speak of every request; the node's own metrics count them.
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _is_stderr_the_journal() -> bool:
+    """Compare device and inode, because children inherit the variable. Source: systemd.exec(5), $JOURNAL_STREAM."""
+    stream = os.fstat(sys.stderr.fileno())
+    return os.environ.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"
 
 
 def log_error(log: logging.Logger, what: str, error: BpciError) -> None:

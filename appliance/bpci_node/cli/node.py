@@ -1,0 +1,224 @@
+"""``bpci node``: run a node, and ask one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bpci_node.cli.output import emit, fields, json_option, say, table
+from bpci_node.errors import UsageError
+
+if TYPE_CHECKING:
+    from bpci_node.network.client import NodeClient
+
+DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
+DEFAULT_URL = "http://127.0.0.1:8545"
+DEFAULT_SOCKET = Path("/run/bpci/owner.sock")
+
+node_option = click.option("--node", metavar="URL", help=f"Ask this node.  [default: {DEFAULT_URL}]")
+socket_option = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_SOCKET,
+    show_default=True,
+    help="Owner's socket of the node on this machine.",
+)
+
+
+@click.group("node")
+def command() -> None:
+    """Run a node, and ask one."""
+
+
+@command.command("run")
+@click.option(
+    "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="Configuration file."
+)
+@click.option("--check", is_flag=True, help="Only check the configuration, then leave.")
+def run(*, config: Path, check: bool) -> None:
+    r"""Run a node until it is told to stop (SIGTERM, Ctrl-C, or its owner).
+
+    \b
+    Examples:
+      bpci node run
+      bpci node run --config node.toml --check
+    """
+    from bpci_node.runtime.config import load
+
+    loaded = load(config)
+    if check:
+        say(f"{config} is a valid configuration")
+        return
+    import asyncio
+
+    from bpci_node.gateway.server import open_faces
+    from bpci_node.runtime.process import run as run_node
+    from bpci_node.runtime.service import set_up_logging
+
+    set_up_logging()
+    asyncio.run(run_node(loaded, open_faces))
+
+
+@command.command("status")
+@node_option
+@json_option
+def status(*, node: str | None, as_json: bool) -> int:
+    r"""Show a node's state. Exit status 1 if it is not ready, 3 if it can't be reached.
+
+    \b
+    Examples:
+      bpci node status
+      bpci node status --node http://192.0.2.5:8545 --json
+    """
+    from bpci_node.network.client import NodeClient
+
+    with NodeClient(node or DEFAULT_URL) as client:
+        found = client.status()
+        found["ready"] = client.is_ready()
+        emit(found, as_json, lambda data: render_status(client.where, data))
+    return 0 if found["ready"] else 1
+
+
+@command.command("register")
+@socket_option
+@click.option(
+    "--hardware-report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Signed report of 'bpci hardware check --report'.",
+)
+@click.option(
+    "--challenge",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The registry's answer (JSON) that the report was made over.",
+)
+@json_option
+def register(*, socket: Path, hardware_report: Path | None, challenge: Path | None, as_json: bool) -> None:
+    r"""Register the node of this machine with its registry, or bring its registration up to date.
+
+    \b
+    Examples:
+      sudo bpci node register
+      sudo bpci node register --hardware-report report.cbor --challenge challenge.json
+    """
+    from bpci_node.network.client import NodeClient
+
+    report = _report(hardware_report, challenge)
+    with NodeClient(socket, timeout_seconds=60.0) as client:
+        found = client.register(report)
+    emit(found, as_json, lambda data: f"registered as {data['account']}")
+
+
+@command.command("list")
+@node_option
+@click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
+@json_option
+def list_nodes(*, node: str | None, node_type: str | None, as_json: bool) -> None:
+    r"""List registered nodes.
+
+    \b
+    Examples:
+      bpci node list --type bpi-community
+      bpci node list --node http://192.0.2.5:8545 --json
+    """
+    from bpci_node.network.client import NodeClient
+
+    with NodeClient(node or DEFAULT_URL) as client:
+        emit(all_nodes(client, node_type), as_json, render_nodes)
+
+
+@command.command("stop")
+@socket_option
+def stop(*, socket: Path) -> None:
+    r"""Stop the node of this machine gracefully, through the owner's socket.
+
+    Under systemd use 'systemctl stop bpci-node', or it is started again.
+
+    \b
+    Example:
+      sudo bpci node stop
+    """
+    from bpci_node.network.client import NodeClient
+
+    with NodeClient(socket) as client:
+        client.stop()
+    say("the node is stopping")
+
+
+def all_nodes(client: NodeClient, node_type: str | None) -> list[dict[str, Any]]:
+    """Return every registered node, page by page."""
+    found: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        page = client.nodes(node_type=node_type, after=after, limit=1000)
+        found += page["nodes"]
+        after = page["next"]
+        if after is None:
+            return found
+
+
+def render_nodes(nodes: list[dict[str, Any]]) -> str:
+    """Return registered nodes as a table."""
+    if not nodes:
+        return "no nodes are registered"
+    rows = [
+        [
+            node["account"],
+            node["node_type"],
+            node["status"],
+            str(node["registered_height"]),
+            " ".join(node["endpoints"]),
+        ]
+        for node in nodes
+    ]
+    return table(rows, ["account", "type", "status", "height", "endpoints"])
+
+
+def render_status(where: str, data: dict[str, Any]) -> str:
+    """Return a node's status for a person."""
+    node, ledger = data["node"], data["ledger"]
+    shown = {
+        "node": f"{node['name']} ({node['type']}), {'ready' if data['ready'] else 'NOT READY'}",
+        "address": where,
+        "key": node["did"],
+        "account": f"{node['account']} ({'registered' if node['registered'] else 'not registered'})",
+        "ledger": f"{ledger['id']} ({ledger['mode']})",
+    }
+    if ledger["height"] is not None:
+        shown["height"] = ledger["height"]
+    for name, target in data["targets"].items():
+        shown[name] = f"{target['count']} entries wait, {target['bytes']} bytes, base fee {target['base_fee_wei']} wei"
+    return fields(shown | {"version": data["version"]})
+
+
+def _report(hardware_report: Path | None, challenge: Path | None) -> dict[str, bytes] | None:
+    if hardware_report is None and challenge is None:
+        return None
+    if hardware_report is None or challenge is None:
+        raise UsageError(
+            "a report and the challenge that it answers belong together",
+            code="usage.call",
+            hint="Give both --hardware-report and --challenge.",
+        )
+    import json
+
+    from bpci_node.errors import FormatError
+    from bpci_node.network.wire import bytes_of
+    from bpci_node.primitives.hashing import sha256
+
+    try:
+        signed, answer = hardware_report.read_bytes(), json.loads(challenge.read_bytes())
+        return {
+            "report_digest": sha256(signed),
+            "challenge": bytes_of(answer["challenge"], what="challenge"),
+            "challenge_sig": bytes_of(answer["signature"], what="signature"),
+        }
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}", code="usage.file") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FormatError(
+            f"{challenge} is not a registry's answer with a challenge", code="format.challenge"
+        ) from error

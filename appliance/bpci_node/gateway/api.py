@@ -1,0 +1,83 @@
+"""What the routes share: the node, its limits, and who signed a request."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from bpci_node.errors import AccessError
+from bpci_node.gateway.limits import RateLimit, source_of
+from bpci_node.gateway.metrics import Metrics
+from bpci_node.network.auth import ReplayGuard, SignedRequest, verify_request
+from bpci_node.network.wire import AUTH_HEADER
+from bpci_node.primitives.keys import did_of
+from bpci_node.runtime.node import Node, clock_ms
+
+MEASURE_MIB_PER_SECOND = 4.0
+MEASURE_BURST_MIB = 256.0
+REACH_PER_SECOND = 0.2
+REACH_BURST = 5.0
+
+
+class Api:
+    """One node's API."""
+
+    def __init__(self, node: Node, metrics: Metrics) -> None:
+        self.node, self.metrics = node, metrics
+        self._replays = ReplayGuard()
+        self._measure = RateLimit(MEASURE_MIB_PER_SECOND, MEASURE_BURST_MIB, code="limit.measure")
+        self._reach = RateLimit(REACH_PER_SECOND, REACH_BURST, code="limit.reach")
+
+    def signed_request(self, request: Request) -> SignedRequest:
+        """Check who signed a request, and that it comes for the first time. The body is the caller's to compare.
+
+        Raises:
+            AccessError: not signed, not valid (``access.auth``), or replayed (``access.replay``).
+            LimitError: too many signed requests (``limit.signed_requests``).
+        """
+        network, now = self.node.network, clock_ms()
+        query = request.scope["query_string"].decode("latin-1")
+        path = request.scope["raw_path"].decode("latin-1")
+        signed = verify_request(
+            request.headers.get(AUTH_HEADER),
+            method=request.method,
+            path=f"{path}?{query}" if query else path,
+            registry_key=network.registry_key,
+            ledger_id=network.ledger_id,
+            now_ms=now,
+        )
+        self._replays.admit(signed, now)
+        return signed
+
+    def allow_measuring(self, request: Request, signed: SignedRequest, size_bytes: int) -> None:
+        """Take the bytes of a measured transfer from what source and key may use.
+
+        Raises:
+            LimitError: ``limit.measure``.
+        """
+        mib = max(size_bytes / (1 << 20), 0.1)
+        self._measure.take(address_of(request), mib)
+        self._measure.take(did_of(signed.node_key), mib)
+
+    def allow_reaching(self, request: Request, signed: SignedRequest) -> None:
+        """Count one probe against source and key.
+
+        Raises:
+            LimitError: ``limit.reach``.
+        """
+        self._reach.take(source_of(address_of(request)))
+        self._reach.take(did_of(signed.node_key))
+
+
+def address_of(request: Request) -> str:
+    """Return the IP address at the other end of the connection; no header can change it."""
+    return request.client.host if request.client else "local"
+
+
+def require_digest(signed: SignedRequest, digest: bytes) -> None:
+    """Check that the body is the one that was signed.
+
+    Raises:
+        AccessError: it is not (``access.auth``).
+    """
+    if digest != signed.body_digest:
+        raise AccessError("the body is not the one that was signed", code="access.auth")

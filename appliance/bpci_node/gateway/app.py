@@ -1,0 +1,36 @@
+"""The two applications: the public API and the owner's."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from bpci_node import __version__
+from bpci_node.gateway import openapi, problems
+from bpci_node.gateway.api import Api
+from bpci_node.gateway.routes_entries import entry_routes
+from bpci_node.gateway.routes_ledger import ledger_routes
+from bpci_node.gateway.routes_node import health_routes, node_routes
+from bpci_node.gateway.routes_owner import owner_routes
+
+
+def public_app(api: Api) -> FastAPI:
+    """Return the application that anyone may use."""
+    app = FastAPI(title="BPCI node", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for routes in (health_routes(api), node_routes(api), ledger_routes(api), entry_routes(api)):
+        app.include_router(routes)
+    problems.install(app)
+    openapi.install(app)
+    return app
+
+
+def owner_app(api: Api, addresses: list[str]) -> FastAPI:
+    """Return the application behind the owner's socket.
+
+    Args:
+        addresses: where the public API listens.
+    """
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.include_router(health_routes(api))
+    app.include_router(owner_routes(api, addresses))
+    problems.install(app)
+    return app

@@ -1,0 +1,70 @@
+"""The outermost layer of the public API: rates, times, and the net under every fault."""
+
+from __future__ import annotations
+
+import logging
+import time
+from email.utils import formatdate
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bpci_node.errors import LimitError
+from bpci_node.gateway.limits import RateLimit, source_of
+from bpci_node.gateway.metrics import Metrics
+from bpci_node.gateway.problems import fault, problem_response
+
+log = logging.getLogger("bpci.gateway")
+
+
+class Gate:
+    """Wraps an application: one token per request and source, one metric per reply, no foreign error outside."""
+
+    def __init__(self, app: ASGIApp, *, rate: RateLimit | None, metrics: Metrics | None) -> None:
+        """Wrap ``app``.
+
+        Args:
+            rate: requests per source, ``None`` for no limit.
+            metrics: where replies are counted, ``None`` for nowhere.
+        """
+        self._app, self._rate, self._metrics = app, rate, metrics
+        self._second, self._text = 0, b""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            return
+        started, status, has_begun = time.perf_counter(), 500, False
+
+        async def watched(message: Message) -> None:
+            nonlocal status, has_begun
+            if message["type"] == "http.response.start":
+                status, has_begun = message["status"], True
+                message["headers"] = [*message.get("headers", []), (b"date", self._date())]
+            await send(message)
+
+        try:
+            if self._rate is not None:
+                self._rate.take(source_of(scope["client"][0] if scope.get("client") else None))
+            await self._app(scope, receive, watched)
+        except LimitError as error:
+            await problem_response(error)(scope, receive, watched)
+        except Exception:
+            log.exception("a request failed: %s %s", scope["method"], _pattern(scope))
+            if has_begun:
+                raise
+            await problem_response(fault())(scope, receive, watched)
+        finally:
+            if self._metrics is not None:
+                self._metrics.note_request(_pattern(scope), status, time.perf_counter() - started)
+
+    def _date(self) -> bytes:
+        """Return the Date header's value, made anew once a second. Source: RFC 9110, section 6.6.1."""
+        now = int(time.time())
+        if now != self._second:
+            self._second, self._text = now, formatdate(now, usegmt=True).encode("ascii")
+        return self._text
+
+
+def _pattern(scope: Scope) -> str:
+    route = scope.get("route")
+    return str(getattr(route, "path", "none"))

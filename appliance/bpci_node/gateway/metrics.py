@@ -1,0 +1,100 @@
+"""What Prometheus scrapes. Every number is read from the node when it is asked for, or counted as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from bpci_node import __version__
+from bpci_node.gateway.limits import ConnectionLimit
+from bpci_node.runtime.node import Node
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_JOBS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """The metrics of one node."""
+
+    def __init__(self, node: Node, connections: ConnectionLimit) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_NodeCollector(node, connections))
+        self._requests = Histogram(
+            "bpci_request_seconds",
+            "Time from a request's head to the end of its reply",
+            ("route", "status"),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        commit_seconds = Histogram(
+            "bpci_store_commit_seconds",
+            "Time of one commit, fsync included",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        commit_jobs = Histogram(
+            "bpci_store_commit_jobs", "Jobs that shared one commit", buckets=_JOBS, registry=self._registry
+        )
+
+        def note_commit(jobs: int, seconds: float) -> None:
+            commit_seconds.observe(seconds)
+            commit_jobs.observe(jobs)
+
+        node.store.writer.statistics.on_commit = note_commit
+
+    def note_request(self, route: str, status: int, seconds: float) -> None:
+        """Count one request; ``route`` is the pattern, never the path itself, so that the labels stay few."""
+        self._requests.labels(route, str(status)).observe(seconds)
+
+    def text(self) -> bytes:
+        """Return the metrics in Prometheus's text form."""
+        return generate_latest(self._registry)
+
+
+class _NodeCollector(Collector):
+    """Reads the node's own numbers when they are asked for."""
+
+    def __init__(self, node: Node, connections: ConnectionLimit) -> None:
+        self._node, self._connections = node, connections
+
+    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        """Yield what the node knows now."""
+        node = self._node
+        build = GaugeMetricFamily("bpci_build_info", "Version of the node", labels=("version",))
+        build.add_metric((__version__,), 1)
+        yield build
+        yield GaugeMetricFamily("bpci_ready", "1 when the node is ready", value=0 if node.obstacles() else 1)
+        yield GaugeMetricFamily(
+            "bpci_registered", "1 when the node has its certificate", value=0 if node.certificate is None else 1
+        )
+        yield CounterMetricFamily("bpci_entries_accepted", "Entries accepted", value=node.counters.accepted)
+        refused = CounterMetricFamily("bpci_entries_refused", "Entries refused, by code", labels=("code",))
+        for code, count in sorted(node.counters.refused.items()):
+            refused.add_metric((code,), count)
+        yield refused
+        yield CounterMetricFamily("bpci_bundles_sealed", "Bundles sealed", value=node.counters.bundles)
+        yield from self._pools()
+        if node.ledger is not None:
+            yield GaugeMetricFamily("bpci_ledger_height", "Height of the last block", value=node.ledger.height)
+        yield GaugeMetricFamily("bpci_connections", "Open connections", value=self._connections.count)
+        yield CounterMetricFamily(
+            "bpci_connections_refused", "Connections refused by a limit", value=self._connections.refused
+        )
+        yield CounterMetricFamily(
+            "bpci_store_failures", "Commits that failed", value=node.store.writer.statistics.failures
+        )
+
+    def _pools(self) -> Iterable[GaugeMetricFamily]:
+        entries = GaugeMetricFamily("bpci_pool_entries", "Entries that wait", labels=("target",))
+        raw_bytes = GaugeMetricFamily("bpci_pool_bytes", "Raw bytes of the entries that wait", labels=("target",))
+        for name, pool in self._node.pools.items():
+            entries.add_metric((name,), pool.count)
+            raw_bytes.add_metric((name,), pool.pool.raw_bytes)
+        yield entries
+        yield raw_bytes

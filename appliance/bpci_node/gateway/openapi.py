@@ -1,0 +1,78 @@
+"""The OpenAPI document: what FastAPI finds in the routes, with request bodies and problems added."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from bpci_node import __version__
+from bpci_node.gateway import models
+from bpci_node.network.wire import CBOR, JSON, PROBLEM
+
+_REF = "#/components/schemas/{model}"
+_DESCRIPTION = (
+    "The public API of a BPCI node. Bodies are application/cbor (canonical, byte strings as they are) or"
+    " application/json (byte strings as 0x-hexadecimal); replies are CBOR if Accept names it. Amounts are decimal"
+    " strings. Errors are RFC 9457 problems with a stable code."
+)
+
+
+def takes(model: type[BaseModel], example: dict[str, Any], *, only_cbor: bool = False) -> dict[str, Any]:
+    """Return the ``openapi_extra`` of a route that reads its body itself.
+
+    Args:
+        model: what the body holds.
+        example: a body in its JSON view.
+        only_cbor: whether JSON is not meant for it.
+    """
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    content: dict[str, Any] = {CBOR: {"schema": schema}}
+    if not only_cbor:
+        content = {JSON: {"schema": schema, "example": example}, **content}
+    else:
+        content[CBOR]["example"] = example
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def takes_bytes(description: str) -> dict[str, Any]:
+    """Return the ``openapi_extra`` of a route whose body is bytes."""
+    schema = {"type": "string", "format": "binary", "description": description}
+    return {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": schema}}}}
+
+
+def install(app: FastAPI) -> None:
+    """Let ``app`` give out the completed document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way of extending it
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title="BPCI node", version=__version__, description=_DESCRIPTION, routes=app.routes, license_info=None
+    )
+    requests = [item for item in vars(models).values() if isinstance(item, type) and issubclass(item, models.Strict)]
+    wanted = [(item, "validation") for item in [*requests, models.Problem] if item is not models.Strict]
+    _, definitions = models_json_schema(wanted, ref_template=_REF)  # type: ignore[arg-type]  # a list of literals
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(definitions["$defs"])
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = {
+        "description": "A problem",
+        "content": {PROBLEM: {"schema": {"$ref": _REF.format(model="Problem")}}},
+    }
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    return document

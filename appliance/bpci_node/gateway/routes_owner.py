@@ -1,0 +1,68 @@
+"""Routes of the owner's socket: what only the owner may do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from bpci_node.errors import FormatError
+from bpci_node.gateway.api import Api
+from bpci_node.gateway.body import as_model, decode_body, read_body, reply
+from bpci_node.gateway.models import RegisterRequest, SealRequest
+from bpci_node.gateway.problems import problem_of
+from bpci_node.network.wire import CBOR
+from bpci_node.runtime.membership import Report
+
+
+def owner_routes(api: Api, addresses: list[str]) -> APIRouter:
+    """Return the owner's routes.
+
+    Args:
+        addresses: where the public API listens.
+    """
+    router = APIRouter()
+    node = api.node
+
+    @router.get("/owner/status")
+    async def status(request: Request) -> Response:
+        counters = asdict(node.counters)
+        obstacles = [problem_of(item) for item in node.obstacles()]
+        more = {
+            "addresses": addresses,
+            "state_dir": str(node.config.state_dir),
+            "started_ms": node.started_ms,
+            "counters": counters,
+            "obstacles": obstacles,
+        }
+        return reply(request, node.status() | more)
+
+    @router.post("/owner/seal")
+    async def seal(request: Request) -> Response:
+        wanted = as_model(SealRequest, decode_body(request, await read_body(request, 4096)))
+        base_fee = None if wanted.base_fee is None else int(wanted.base_fee)
+        data = await node.seal(wanted.target, gas_limit=wanted.gas_limit, base_fee_wei=base_fee)
+        return Response(data, media_type=CBOR)
+
+    @router.post("/owner/register")
+    async def register(request: Request) -> Response:
+        wanted = as_model(RegisterRequest, decode_body(request, await read_body(request, 4096)))
+        certificate = await node.register(_report(wanted))
+        return reply(request, {"account": node.status()["node"]["account"], "certificate": certificate})
+
+    @router.post("/owner/stop")
+    async def stop(request: Request) -> Response:
+        node.stopping.set()
+        return reply(request, {"stopping": True})
+
+    return router
+
+
+def _report(wanted: RegisterRequest) -> Report | None:
+    digest, challenge, challenge_sig = wanted.report_digest, wanted.challenge, wanted.challenge_sig
+    if digest is not None and challenge is not None and challenge_sig is not None:
+        return Report(digest, challenge, challenge_sig)
+    if digest is not None or challenge is not None or challenge_sig is not None:
+        raise FormatError("report_digest, challenge and challenge_sig belong together", code="format.request")
+    return None
