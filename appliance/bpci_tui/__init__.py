@@ -1,1 +1,1 @@
-"""The first-boot wizard and the console of a BPCI machine, in Textual."""
+"""The faces on the machine's own screen: first the wizard, in Textual, then the console, in plain lines."""

@@ -20,7 +20,8 @@ SSH_KEY = (
     r"(ssh-ed25519|sk-ssh-ed25519@openssh\.com|ecdsa-sha2-nistp(256|384|521)|sk-ecdsa-sha2-nistp256@openssh\.com|ssh-rsa)"
     r" [A-Za-z0-9+/]{40,}={0,2}( [^\x00-\x1f\x7f]{0,200})?"
 )
-CAPABILITY = r"[a-z0-9][a-z0-9._-]{0,31}"
+CAPABILITY = r"[a-z0-9][a-z0-9.-]{0,31}"
+MAX_CAPABILITIES = 16
 RESERVED_ACCOUNTS = ("root", "bpci", "bpci-setup", "bpci-console", "bpci-owner")
 
 
@@ -85,7 +86,7 @@ class NodeAnswers:
     type: str = "bpi-community"
     """One of ``NODE_TYPES``."""
     capabilities: tuple[str, ...] = ()
-    """Free words, at most 32."""
+    """Words of a-z, 0-9, . and -; at most 16."""
     endpoints: tuple[str, ...] = ()
     """Base URLs at which others reach the node; empty: the machine's address and the API port."""
     hardware_profile: str = "community"

@@ -23,6 +23,7 @@ from bpci_node.setup.answers import (
     HOSTNAME,
     INTERFACE,
     KEYMAP,
+    MAX_CAPABILITIES,
     PROFILES,
     RESERVED_ACCOUNTS,
     SSH_KEY,
@@ -58,29 +59,29 @@ def load(path: Path) -> Answers:
         UsageError: ``usage.file`` (can't be read), ``config.syntax``, ``config.key``, ``config.value``,
             ``usage.password``; the message names file and key.
     """
-    return from_document(read_document(path), source=str(path))
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Return the TOML document at ``path``, not yet checked.
-
-    Raises:
-        UsageError: ``usage.file`` or ``config.syntax``.
-    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read the answers file {path}: {error.strerror}", code="usage.file") from error
+    return from_document(read_document(data, source=str(path)), source=str(path))
+
+
+def read_document(data: bytes, *, source: str) -> dict[str, Any]:
+    """Return the TOML document in ``data``, not yet checked.
+
+    Raises:
+        UsageError: ``config.syntax``.
+    """
     if len(data) > MAX_BYTES:
-        raise UsageError(f"{path} is longer than {MAX_BYTES} bytes: not an answers file", code="config.syntax")
+        raise UsageError(f"{source} is longer than {MAX_BYTES} bytes: not an answers file", code="config.syntax")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text", code="config.syntax", file=str(path)) from error
+        raise UsageError(f"{source} is not UTF-8 text", code="config.syntax", file=source) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(
-            f"{path} is not TOML: {error}", code="config.syntax", hint="Mend the line it names.", file=str(path)
+            f"{source} is not TOML: {error}", code="config.syntax", hint="Mend the line it names.", file=source
         ) from error
 
 
@@ -253,7 +254,7 @@ def _node(reader: TableReader, hostname: str) -> NodeAnswers:
     answers = NodeAnswers(
         name=reader.text("name", hostname, r"[^\x00-\x1f\x7f]{1,64}", "1 to 64 printable characters"),
         type=reader.choice("type", "bpi-community", NODE_TYPES),
-        capabilities=reader.texts("capabilities", 32, CAPABILITY),
+        capabilities=reader.texts("capabilities", MAX_CAPABILITIES, CAPABILITY),
         endpoints=reader.urls("endpoints", 8),
         hardware_profile=reader.choice("hardware_profile", "community", PROFILES),
     )

@@ -14,8 +14,8 @@ from typing import Any
 from bpci_node.errors import BpciError, StorageError
 from bpci_node.setup.plan import Plan, plan_from_object
 from bpci_node.setup.system import System
+from bpci_node.setup.turn import JOURNAL
 
-PATH = "/var/lib/bpci/setup/journal.json"
 MODE = 0o600
 
 
@@ -50,7 +50,7 @@ class Journal:
             "failure": self.failure,
             "goes_on": self.goes_on,
         }
-        self.system.write(PATH, json.dumps(value, indent=1) + "\n", MODE)
+        self.system.write(JOURNAL, json.dumps(value, indent=1) + "\n", MODE)
 
     def mark(self, step: str) -> None:
         """Note that ``step`` is done.
@@ -79,7 +79,7 @@ def load(system: System) -> Journal | None:
     Raises:
         StorageError: it can't be read, or is not one (``storage.journal``).
     """
-    data = system.read(PATH)
+    data = system.read(JOURNAL)
     if data is None:
         return None
     try:
@@ -92,7 +92,7 @@ def load(system: System) -> Journal | None:
         raise StorageError(
             f"the journal of set-up can't be read ({type(error).__name__})",
             code="storage.journal",
-            hint=f"Remove {PATH} and start set-up again; what is done already is only repeated.",
+            hint=f"Remove {JOURNAL} and start set-up again; what is done already is only repeated.",
         ) from error
 
 

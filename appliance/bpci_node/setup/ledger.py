@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bpci_node.chain.account import account_id_of
-from bpci_node.chain.command import Command, sign_command
-from bpci_node.chain.registration import FLAGS, NodeRegistration
 from bpci_node.errors import BpciError, HostError, NotFoundError, UnreachableError
 from bpci_node.host.check import Check
 from bpci_node.host.checks import ALL
@@ -22,14 +20,13 @@ from bpci_node.host.runner import Step as CheckStep
 from bpci_node.host.runner import run_checks
 from bpci_node.network.client import NodeClient, SignedChallenge
 from bpci_node.network.file import NetworkFile
+from bpci_node.network.transport import Transport
 from bpci_node.network.wire import hex_of
 from bpci_node.primitives.keys import Signer, did_of
-from bpci_node.setup.answers import NodeAnswers
 from bpci_node.setup.system import System
 
-EXPIRES_BLOCKS = 1000
-"""How many blocks a registration stays executable."""
 READY_SECONDS = 60.0
+REGISTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,55 +149,24 @@ def failures(report: HardwareReport) -> str:
     )
 
 
-def register(
-    client: NodeClient,
-    signer: Signer,
-    *,
-    node: NodeAnswers,
-    endpoints: Sequence[str],
-    measured: Measured,
-    instance: int,
-) -> dict[str, Any]:
-    """Register the node, or update its registration if its account has one, and return the ledger's record of it.
+def register(socket: Path, measured: Measured) -> None:
+    """Let the node register itself, or bring its registration up to date, with this hardware report.
 
+    Args:
+        socket: the owner's socket of the node.
     Raises:
-        BpciError: the ledger's reason for refusing, or it was not reached.
+        BpciError: the registry's reason for refusing, or it was not reached.
     """
-    account = account_id_of(signer.public_key)
-    earlier = registered_record(client, signer.public_key)
-    if earlier is not None:
-        account = str(earlier["account"])
+    transport = Transport(socket, timeout_seconds=REGISTER_SECONDS)
     try:
-        nonce = int(client.account(account)["nonce"])
-    except NotFoundError:
-        nonce = 0
-    ledger = client.status()["ledger"]
-    is_known = earlier is not None and earlier.get("status") == "active"
-    body = NodeRegistration(
-        node_type=node.type,
-        node_key=signer.public_key,
-        flags={name: name == "community_operated" and node.type != "bpci-enterprise" for name in FLAGS},
-        capabilities=node.capabilities,
-        endpoints=tuple(endpoints),
-        report_digest=report_digest(measured.signed),
-        challenge=measured.challenge.challenge,
-        challenge_sig=measured.challenge.signature,
-        instance=instance,
-    )
-    command = Command(
-        ledger_id=str(ledger["id"]),
-        sender=account,
-        nonce=nonce,
-        expires_height=int(ledger["height"]) + EXPIRES_BLOCKS,
-        kind="registry.update_node" if is_known else "registry.register_node",
-        body=body.as_body(),
-    )
-    client.submit_command(sign_command(signer, command).encode())
-    record = registered_record(client, signer.public_key)
-    if record is None or record.get("report_digest") != hex_of(body.report_digest):
-        raise UnreachableError(
-            "the registry took the registration, and does not show it",
-            code="unreachable.registry",
-            hint="Try again; if it repeats, ask the network's operator.",
+        transport.value(
+            "POST",
+            "/owner/register",
+            json_body={
+                "report_digest": hex_of(report_digest(measured.signed)),
+                "challenge": hex_of(measured.challenge.challenge),
+                "challenge_sig": hex_of(measured.challenge.signature),
+            },
         )
-    return record
+    finally:
+        transport.close()

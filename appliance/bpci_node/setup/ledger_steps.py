@@ -12,7 +12,6 @@ from bpci_node.network import file as network_file
 from bpci_node.network.client import NodeClient, SignedChallenge
 from bpci_node.runtime.config import DEFAULT_PORT
 from bpci_node.setup import ledger, node_files
-from bpci_node.setup.local_steps import endpoints_of
 from bpci_node.setup.run import Run, Step
 
 REPORT = "/var/lib/bpci/setup/hardware-report.cbor"
@@ -83,15 +82,9 @@ def _report_holds(run: Run) -> bool:
 
 def _register(run: Run) -> None:
     measured = _kept_report(run) or _measure(run)
+    ledger.register(run.owner_socket, measured)
     with _registry(run) as client:
-        record = ledger.register(
-            client,
-            run.signer(),
-            node=run.plan.answers.node,
-            endpoints=endpoints_of(run),
-            measured=measured,
-            instance=int(run.journal.results.get("instance", 0)),
-        )
+        record = client.node(str(run.journal.results["did"]))["node"]
     run.journal.results["account"] = record["account"]
     run.journal.results["height"] = record["updated_height"]
 

@@ -92,14 +92,8 @@ def _owner_holds(run: Run) -> bool:
 
 def _node_text(run: Run) -> str:
     results = run.journal.results
-    endpoints = endpoints_of(run)
+    endpoints = run.plan.answers.node.endpoints or node_files.own_endpoints(results.get("addresses", []))
     return node_files.config_text(run.plan.answers, endpoints=endpoints, instance=int(results.get("instance", 0)))
-
-
-def endpoints_of(run: Run) -> tuple[str, ...]:
-    """Return the addresses to register: the owner's, or the machine's own."""
-    own = node_files.own_endpoints(run.journal.results.get("addresses", []))
-    return run.plan.answers.node.endpoints or own
 
 
 def _write_node(run: Run) -> None:

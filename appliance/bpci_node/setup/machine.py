@@ -8,10 +8,13 @@ ordinary boot needs no Python to see that nothing is to be done.
 from __future__ import annotations
 
 import hashlib
+import re
+from dataclasses import replace
 
-from bpci_node.errors import HostError
+from bpci_node.errors import HostError, UsageError
 from bpci_node.setup import keystore, settings
 from bpci_node.setup.answers import MachineAnswers, NetworkAnswers, OwnerAnswers
+from bpci_node.setup.password import HASH_FORM
 from bpci_node.setup.system import System
 
 APPLIED = "/etc/bpci-machine.sha256"
@@ -224,3 +227,31 @@ def enable(system: System, unit: str, *, wait: bool = True) -> None:
     system.run("systemctl", "enable", unit)
     how = () if wait else ("--no-block",)
     system.run("systemctl", *how, "start", unit, hint=f"journalctl -u {unit} says why.")
+
+
+def remember_password(system: System) -> str:
+    """Keep the owner's present password hash in the settings, and return the account's name.
+
+    Raises:
+        UsageError: there are no settings (``usage.settings``).
+        HostError: the account has no password that could be kept (``host.password``).
+        StorageError: the files can't be read or written.
+    """
+    kept = settings.load(system)
+    if kept is None:
+        raise UsageError("this machine is not set up yet", code="usage.settings", hint="Run 'sudo bpci setup' first.")
+    for line in system.read_text("/etc/shadow").splitlines():
+        name, hashed = [*line.split(":"), ""][:2]
+        if name == kept.owner.name and re.fullmatch(HASH_FORM, hashed):
+            system.write(
+                settings.PATH,
+                settings.dump(replace(kept, owner=replace(kept.owner, password_hash=hashed))),
+                settings.MODE,
+            )
+            remember_applied(system)
+            return name
+    raise HostError(
+        f"{kept.owner.name} has no password on this machine that could be kept",
+        code="host.password",
+        hint=f"Set one with 'sudo passwd {kept.owner.name}'.",
+    )

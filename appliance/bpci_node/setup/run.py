@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bpci_node.errors import BpciError, HostError
 from bpci_node.host.check import Check
 from bpci_node.host.checks import ALL
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner
+from bpci_node.runtime.config import DEFAULT_OWNER_SOCKET
 from bpci_node.setup import keystore
 from bpci_node.setup.journal import Journal
 from bpci_node.setup.plan import Plan
@@ -38,6 +40,8 @@ class Run:
     """Hardware checks."""
     api: str = API
     """Base URL of this machine's own node."""
+    owner_socket: Path = DEFAULT_OWNER_SOCKET
+    """Its owner's socket."""
     way: str = "wizard"
     """``wizard`` or ``unattended``: how a run that ends with a restart goes on after it."""
     address_seconds: float = 30.0

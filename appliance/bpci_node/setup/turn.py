@@ -20,6 +20,7 @@ from bpci_node.setup.system import System
 
 DIRECTORY = "/run/bpci-setup"
 COMPLETE = "/var/lib/bpci/setup/complete"
+JOURNAL = "/var/lib/bpci/setup/journal.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +114,11 @@ class Turn:
 def is_complete(system: System) -> bool:
     """Tell whether set-up is done on this machine."""
     return system.exists(COMPLETE)
+
+
+def goes_on(system: System) -> str:
+    """Return how set-up goes on by itself at this boot: ``wizard``, ``unattended``, or empty if it does not."""
+    try:
+        return str(json.loads(system.read(JOURNAL) or b"{}").get("goes_on", ""))
+    except (ValueError, AttributeError):
+        return ""  # whoever loads the journal says what is wrong with it

@@ -22,9 +22,6 @@ from bpci_node.setup.plan import Plan, plan_of
 from bpci_node.setup.run import Event, Run, carry_out
 from bpci_node.setup.steps import steps_for, summary
 from bpci_node.setup.system import System
-from bpci_node.setup.turn import DIRECTORY
-
-PROGRESS = f"{DIRECTORY}/progress"
 
 
 @dataclass(frozen=True, slots=True)
