@@ -17,10 +17,11 @@ from bpci_node.auction.bundle import (
     BundleEntry,
     BundleHeader,
 )
-from bpci_node.errors import RefusedError
+from bpci_node.errors import FormatError, RefusedError
 from bpci_node.mempool.bucket import Bucket, mesh_leaf, mesh_root
 from bpci_node.mempool.entry import Entry
 from bpci_node.mempool.pool import Pool
+from bpci_node.mempool.target import MAX_AMOUNT, MIN_GAS
 from bpci_node.primitives import merkle
 from bpci_node.primitives.keys import Signer, sign_object
 
@@ -47,8 +48,12 @@ def seal_bundle(
         time_ms: Unix milliseconds.
         certificate: the node's registration certificate, encoded.
     Raises:
-        RefusedError: nothing is selected (``bundle.empty``).
+        FormatError: the gas limit is out of range (``bundle.gas_limit``).
+        RefusedError: nothing is selected (``bundle.empty``), or ``parent`` does not fit ``sequence``
+            (``bundle.parent``).
     """
+    if not MIN_GAS <= gas_limit <= MAX_AMOUNT:
+        raise FormatError(f"the gas limit of a bundle lies between {MIN_GAS} and {MAX_AMOUNT}", code="bundle.gas_limit")
     if not selected:
         raise RefusedError(
             "there is nothing to seal",

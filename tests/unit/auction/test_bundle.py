@@ -35,10 +35,17 @@ def test_the_header_says_what_was_sealed_from_what(seal: Seal, small_pool: Pool)
     assert header.mesh_root == small_pool.merkle_mesh_root()
 
 
-def test_an_empty_selection_is_not_sealed(seal: Seal, small_pool: Pool) -> None:
+def test_an_empty_selection_is_not_sealed(seal: Seal) -> None:
     with pytest.raises(RefusedError) as caught:
-        seal(small_pool, gas_limit=20_000)
+        seal(Pool(TargetConfig("eip155:1", base_fee_wei=50)))
     assert caught.value.code == "bundle.empty"
+
+
+@pytest.mark.parametrize("gas_limit", [-1, 0, 20_999, 2**63])
+def test_a_gas_limit_that_no_reader_accepts_is_not_sealed(seal: Seal, small_pool: Pool, gas_limit: int) -> None:
+    with pytest.raises(FormatError) as caught:
+        seal(small_pool, gas_limit=gas_limit)
+    assert caught.value.code == "bundle.gas_limit"
 
 
 def test_only_the_first_bundle_has_no_parent(seal: Seal, small_pool: Pool) -> None:
