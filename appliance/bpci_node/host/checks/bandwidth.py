@@ -1,7 +1,8 @@
 """Bandwidth, measured by moving random bytes to and from the registry that the node is going to use.
 
 Payload is timed, and four fifths of the line rate pass: Ethernet, IP and TCP headers take about six per cent of it, and
-a transfer of a second or two has not yet made up for its slow start. A registry on this same machine tells nothing about the line, so that is the verdict ``unknown``.
+a transfer of a second or two has not yet made up for its slow start. A registry on this same machine tells nothing about
+the line, so that is the verdict ``unknown``.
 """
 
 from __future__ import annotations
