@@ -1,7 +1,7 @@
 """Bandwidth, measured by moving random bytes to and from the registry that the node is going to use.
 
 Payload is timed, and four fifths of the line rate pass: Ethernet, IP and TCP headers take about six per cent of it, and
-a transfer of a second or two has not yet made up for its slow start. A registry on this same machine tells nothing about
+a transfer of a second or two has not yet made up for its slow start. A registry on this same machine tells nothing of
 the line, so that is the verdict ``unknown``.
 """
 
