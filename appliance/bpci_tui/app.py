@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import signal
+import traceback
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -58,7 +60,11 @@ class Wizard(App[int], inherit_bindings=False):
     def show(self, name: str) -> None:
         """Show the screen ``name``."""
         self._current = name
-        self.switch_screen(_screen(name)())
+        screen = _screen(name)()
+        if isinstance(self.screen, StepScreen):
+            self.switch_screen(screen)
+        else:
+            self.push_screen(screen)
 
     def show_busy(self) -> None:
         """Show, over the first screen, that another console has the turn."""
@@ -86,6 +92,10 @@ class Wizard(App[int], inherit_bindings=False):
         """Leave the wizard, where there is something to return to."""
         if not self.services.on_console and self._current != "apply":
             self.exit(130)
+
+    def _fatal_error(self) -> None:
+        # The library's own report prints the local variables of every frame: passwords and phrases among them.
+        self.panic(Text(traceback.format_exc()))
 
     @work(thread=True)
     def _import_the_rest(self) -> None:
