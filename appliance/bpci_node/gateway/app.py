@@ -30,7 +30,7 @@ def owner_app(api: Api, addresses: list[str]) -> FastAPI:
         addresses: where the public API listens.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.include_router(health_routes(api))
-    app.include_router(owner_routes(api, addresses))
+    for routes in (health_routes(api), node_routes(api), owner_routes(api, addresses)):
+        app.include_router(routes)
     problems.install(app)
     return app

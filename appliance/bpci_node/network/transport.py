@@ -176,14 +176,11 @@ def error_of_problem(problem: Any) -> BpciError | None:
     if not isinstance(code, str) or not isinstance(title, str) or type(status) is not int:
         return None
     family = _FAMILIES.get(status, BpciError if status >= 500 else errors.RefusedError)
-    hint = problem.get("hint")
-    details = problem.get("details")
-    return family(
-        _plain(title),
-        code=_plain(code),
-        hint=_plain(hint) if isinstance(hint, str) else None,
-        **({"details": details} if isinstance(details, dict) else {}),
-    )
+    hint, details = problem.get("hint"), problem.get("details")
+    error = family(_plain(title), code=_plain(code), hint=_plain(hint) if isinstance(hint, str) else None)
+    if isinstance(details, dict):
+        error.details = details
+    return error
 
 
 _FAMILIES: dict[int, type[BpciError]] = {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,9 +90,7 @@ class DirectoryLock:
                 code="storage.access",
                 hint="It must belong to the user that runs the node.",
             ) from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not self._take():
             self._file.seek(0)
             owner = self._file.read(32).strip() or "unknown"
             self._file.close()
@@ -99,10 +98,21 @@ class DirectoryLock:
                 f"another node process (pid {owner}) is using {directory}",
                 code="storage.locked",
                 hint="Stop it first, or use another state directory.",
-            ) from error
+            )
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
+
+    def _take(self) -> bool:
+        """Try for a moment: who only looks whether a node runs holds a shared lock for an instant."""
+        for pause_seconds in (0.02, 0.05, 0.1, 0.0):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(pause_seconds)
+            else:
+                return True
+        return False
 
     def release(self) -> None:
         """Let others in."""
