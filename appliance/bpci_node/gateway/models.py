@@ -292,11 +292,13 @@ class SealRequest(Strict):
 
 
 class RegisterRequest(Strict):
-    """The hardware report that the registration names, with the challenge that it answers; or nothing."""
+    """The hardware report that is named, and what is registered otherwise than the configuration says."""
 
     report_digest: Hash | None = None
     challenge: Bytes | None = None
     challenge_sig: Bytes | None = None
+    node_type: Literal["bpi-community", "bpci-enterprise", "hybrid"] | None = None
+    flags: list[Literal["app_hosting", "validator", "bank_sponsored", "community_operated"]] | None = None
 
 
 class RegisterReply(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -48,7 +48,12 @@ def owner_routes(api: Api, addresses: list[str]) -> APIRouter:
     @router.post("/owner/register")
     async def register(request: Request) -> Response:
         wanted = as_model(RegisterRequest, decode_body(request, await read_body(request, 4096)))
-        certificate = await node.register(_report(wanted))
+        section = node.config.node
+        if wanted.node_type is not None:
+            section = replace(section, type=wanted.node_type)
+        if wanted.flags is not None:
+            section = replace(section, flags=tuple(wanted.flags))
+        certificate = await node.register(section, _report(wanted))
         return reply(request, {"account": node.status()["node"]["account"], "certificate": certificate})
 
     @router.post("/owner/stop")

@@ -354,16 +354,17 @@ class NodeClient:
         )
         return self._bundle(reply)
 
-    def register(self, report: dict[str, bytes] | None) -> dict[str, Any]:
+    def register(self, request: dict[str, Any] | None = None) -> dict[str, Any]:
         """Let the node register itself with its registry and return ``{account, certificate}``.
 
         Args:
-            report: ``{report_digest, challenge, challenge_sig}`` of a hardware report to name, or ``None``.
+            request: ``report_digest``, ``challenge`` and ``challenge_sig`` of a hardware report to name;
+                ``node_type`` and ``flags`` (names of those that are set) instead of those in its configuration.
         Raises:
             RefusedError: the registry's reason.
             UnreachableError: the node could not reach its registry.
         """
-        body = codec.encode(report or {})
+        body = codec.encode(request or {})
         value = self._transport.value(
             "POST", "/owner/register", content=body, headers={"Content-Type": CBOR}, timeout_seconds=60.0
         )

@@ -25,7 +25,7 @@ from bpci_node.network.file import NetworkFile
 from bpci_node.primitives.ethereum import Transaction, decode_transaction
 from bpci_node.primitives.keys import LocalSigner, Signer, did_of
 from bpci_node.runtime import membership
-from bpci_node.runtime.config import NodeConfig, read_key
+from bpci_node.runtime.config import NodeConfig, NodeSection, read_key
 from bpci_node.runtime.ledger import EmbeddedLedger
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
 from bpci_node.runtime.sealing import Sealer
@@ -286,13 +286,16 @@ class Node:
             )
         return self.ledger
 
-    async def register(self, report: Report | None) -> bytes:
+    async def register(self, section: NodeSection, report: Report | None) -> bytes:
         """Register this node, or bring its registration up to date; return the certificate.
 
+        Args:
+            section: what is registered.
+            report: hardware report to name.
         Raises:
             BpciError: the registry's reason for refusing, or it could not be reached.
         """
-        found = await membership.register(self._registry, self.signer, self.network, self.config.node, report)
+        found = await membership.register(self._registry, self.signer, self.network, section, report)
         await self._keep_certificate(found)
         return found
 

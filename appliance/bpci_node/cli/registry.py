@@ -1,0 +1,129 @@
+"""``bpci registry``: look nodes up, and register the one of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bpci_node.cli.local import MACHINE_URL
+from bpci_node.cli.node import all_nodes, node_option, render_nodes, socket_option
+from bpci_node.cli.output import emit, fields, json_option
+
+network_option = click.option(
+    "--network",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Check the answer against this network file.",
+)
+
+
+@click.group("registry")
+def command() -> None:
+    """Look nodes up, register one."""
+
+
+@command.command("list")
+@node_option
+@click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
+@json_option
+def list_nodes(*, node: str | None, node_type: str | None, as_json: bool) -> None:
+    r"""List registered nodes.
+
+    \b
+    Examples:
+      bpci registry list
+      bpci registry list --type hybrid --json
+    """
+    from bpci_node.network.client import NodeClient
+
+    with NodeClient(node or MACHINE_URL) as client:
+        emit(all_nodes(client, node_type), as_json, render_nodes)
+
+
+@command.command("show")
+@click.argument("name", metavar="ACCOUNT_OR_DID")
+@node_option
+@network_option
+@json_option
+def show(*, name: str, node: str | None, network: Path | None, as_json: bool) -> None:
+    r"""Show one registered node and its certificate. Exit status 1 if there is none, or the certificate is refused.
+
+    \b
+    Examples:
+      bpci registry show bpa1u74fhz7s2k5qx5htad56bigilp3fjisp
+      bpci registry show did:key:z6Mk... --network network.json --json
+    """
+    from bpci_node.network import file
+    from bpci_node.network.client import NodeClient
+
+    trusted = None if network is None else file.load(network)
+    with NodeClient(node or MACHINE_URL, network=trusted) as client:
+        found = client.node(name)
+    emit({**found, "checked": trusted is not None}, as_json, _render)
+
+
+@command.command("register-node")
+@socket_option
+@click.option(
+    "--type", "node_type", type=click.Choice(["bpi-community", "bpci-enterprise", "hybrid"]), help="Its type."
+)
+@click.option("--app-hosting", is_flag=True, help="It hosts applications.")
+@click.option("--validator", is_flag=True, help="It validates.")
+@click.option("--bank-sponsored", is_flag=True, help="A bank sponsors it.")
+@click.option("--community-operated", is_flag=True, help="A community operates it.")
+@json_option
+def register_node(
+    *,
+    socket: Path,
+    node_type: str | None,
+    app_hosting: bool,
+    validator: bool,
+    bank_sponsored: bool,
+    community_operated: bool,
+    as_json: bool,
+) -> None:
+    r"""Register the node of this machine, as its configuration describes it unless an option says otherwise.
+
+    \b
+    Examples:
+      sudo bpci registry register-node
+      sudo bpci registry register-node --type hybrid --validator
+    """
+    from bpci_node.network.client import NodeClient
+
+    given = {
+        "app_hosting": app_hosting,
+        "validator": validator,
+        "bank_sponsored": bank_sponsored,
+        "community_operated": community_operated,
+    }
+    changes: dict[str, Any] = {}
+    if node_type is not None:
+        changes["node_type"] = node_type
+    if any(given.values()):
+        changes["flags"] = [name for name, is_set in given.items() if is_set]
+    with NodeClient(socket) as client:
+        found = client.register(changes)
+    emit(found, as_json, lambda data: f"registered as {data['account']}")
+
+
+def _render(data: dict[str, Any]) -> str:
+    node = data["node"]
+    flags = [name.replace("_", " ") for name, is_set in node["flags"].items() if is_set]
+    certified = "none" if data["certificate"] is None else "not checked: no network file was given"
+    return fields(
+        {
+            "account": node["account"],
+            "key": node["did"],
+            "type": node["node_type"],
+            "status": f"{node['status']}, instance {node['instance']}",
+            "flags": ", ".join(flags) or "none",
+            "capabilities": ", ".join(node["capabilities"]) or "none",
+            "endpoints": " ".join(node["endpoints"]) or "none",
+            "report": node["report_digest"],
+            "registered": f"at height {node['registered_height']}, changed at {node['updated_height']}",
+            "certificate": "holds" if data["checked"] and data["certificate"] else certified,
+        }
+    )

@@ -1,0 +1,242 @@
+"""What ``bpci mempool`` does with files: blocks of transactions in, receipts out and back in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from bpci_node.errors import BpciError, FormatError, LimitError, ProofError, UsageError
+from bpci_node.mempool.receipt import EntryReceipt, verify_receipt
+from bpci_node.network.client import EntryResult, NodeClient
+from bpci_node.network.wire import bytes_of, hex_of
+from bpci_node.primitives.ethereum import from_rpc_json
+from bpci_node.primitives.hashing import keccak256
+from bpci_node.primitives.keys import public_key_of
+
+MAX_FILE_BYTES = 256 << 20
+"""Longest block file, unpacked."""
+MAX_BATCH_BYTES = 4 << 20
+LOOKUP = 5_000
+PATIENCE = 20
+"""How often a batch is sent again after the node said that it comes too fast."""
+DUPLICATE = frozenset({"entry.duplicate", "entry.nonce"})
+"""Codes of what the node has, or has sealed, already."""
+
+
+def load_transactions(files: Sequence[Path]) -> list[bytes]:
+    """Return the raw transactions of block files, in their order.
+
+    Raises:
+        UsageError: a file can't be read (``usage.file``).
+        FormatError: it holds no block (``format.block_file``).
+    """
+    return [raw for path in files for raw in _block(path)]
+
+
+def _block(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            stream: IO[bytes] = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]  # reads bytes
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise FormatError(f"{path} is damaged: {error}", code="format.block_file") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="usage.file") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise FormatError(f"{path} is longer than {MAX_FILE_BYTES} bytes", code="format.block_file")
+    try:
+        yield from map(from_rpc_json, _transactions(json.loads(data)))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _no_block(path) from error
+
+
+def _transactions(block: Any) -> list[dict[str, Any]]:
+    """Return the transactions of a block, or of a JSON-RPC answer that holds one."""
+    if isinstance(block, dict) and "result" in block:
+        block = block["result"]
+    transactions = block["transactions"]
+    if not isinstance(transactions, list) or not all(isinstance(item, dict) for item in transactions):
+        raise TypeError("transactions are not a list of objects")
+    return transactions
+
+
+def _no_block(path: Path) -> FormatError:
+    return FormatError(
+        f"{path} is not a block with full transactions",
+        code="format.block_file",
+        hint="Fetch it with eth_getBlockByNumber and 'true'.",
+    )
+
+
+def send(
+    client: NodeClient,
+    target: str,
+    raws: Sequence[bytes],
+    *,
+    batch: int,
+    keep: Callable[[str, list[bytes]], None],
+    show: Callable[[int], None],
+) -> dict[str, Any]:
+    """Send raw transactions in batches, verify the receipts, and return the count of everything.
+
+    Args:
+        keep: gets target and receipts of each batch before the next one is sent.
+        show: gets the number of transactions sent so far.
+    Raises:
+        ProofError: a receipt does not hold (``mempool.receipt``).
+        BpciError: the node could not take a batch.
+    """
+    node_key = public_key_of(str(client.status()["node"]["did"]))
+    refused: Counter[str] = Counter()
+    accepted = done = 0
+    seconds = 0.0
+    for part in _batches(raws, batch):
+        started = time.perf_counter()
+        results = _submit(client, target, part)
+        seconds += time.perf_counter() - started
+        receipts = [item.receipt for item in results if item.receipt is not None]
+        keep(target, receipts)
+        for raw, item in zip(part, results, strict=True):
+            if item.receipt is not None:
+                _check_receipt(item.receipt, node_key, target, raw)
+            elif item.error is not None:
+                refused[item.error.code] += 1
+        accepted += len(receipts)
+        done += len(part)
+        show(done)
+    return {
+        "transactions": len(raws),
+        "accepted": accepted,
+        "duplicates": sum(refused[code] for code in DUPLICATE),
+        "refused": {code: count for code, count in sorted(refused.items()) if code not in DUPLICATE},
+        "milliseconds": round(seconds * 1000),
+        "per_second": round(len(raws) / seconds) if seconds else 0,
+    }
+
+
+def _submit(client: NodeClient, target: str, raws: list[bytes]) -> list[EntryResult]:
+    for _ in range(PATIENCE):
+        try:
+            return client.submit_entries(target, raws)
+        except LimitError as error:
+            wait = error.details.get("retry_after_seconds")
+            if not isinstance(wait, int) or error.code == "limit.body":
+                raise
+            time.sleep(min(wait, 10))
+    return client.submit_entries(target, raws)
+
+
+def _batches(raws: Sequence[bytes], count: int) -> Iterator[list[bytes]]:
+    part: list[bytes] = []
+    size = 0
+    for raw in raws:
+        if part and (len(part) >= count or size + len(raw) > MAX_BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(raw)
+        size += len(raw)
+    if part:
+        yield part
+
+
+def _check_receipt(data: bytes, node_key: bytes, target: str, raw: bytes) -> None:
+    receipt = verify_receipt(data, node_key=node_key)
+    if (receipt.target, receipt.txid) != (target, keccak256(raw)):
+        raise ProofError("the node gave a receipt of another transaction", code="mempool.receipt")
+
+
+class ReceiptFile:
+    """Receipts on the disk, one JSON object a line; without a path it keeps nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: IO[str] | None = None
+        try:
+            if path is not None:
+                self._file = path.open("a", encoding="ascii")
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}", code="usage.file") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def append(self, target: str, receipts: list[bytes]) -> None:
+        """Write receipts and wait until the disk has them."""
+        if self._file is None or not receipts:
+            return
+        for data in receipts:
+            self._file.write(json.dumps({"v": 1, "target": target, "receipt": hex_of(data)}) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read_receipts(path: Path) -> list[bytes]:
+    """Return the receipts of a file; a last line that was cut off is left out.
+
+    Raises:
+        UsageError: it can't be read (``usage.file``).
+        FormatError: a line is no receipt (``format.receipts``).
+    """
+    try:
+        text = path.read_text(encoding="ascii")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="usage.file") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} holds no receipts", code="format.receipts") from error
+    found = []
+    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+        try:
+            found.append(bytes_of(json.loads(line)["receipt"], what="receipt"))
+        except (ValueError, KeyError, TypeError, RecursionError, FormatError) as error:
+            raise FormatError(f"{path}, line {number} is not a receipt", code="format.receipts") from error
+    return found
+
+
+def check(client: NodeClient, receipts: Sequence[bytes], node_key: bytes) -> dict[str, Any]:
+    """Hold a node to receipts: each signed by its key, each entry known under its number.
+
+    Raises:
+        BpciError: the node can't be asked.
+    """
+    broken: list[dict[str, str]] = []
+    by_target: dict[str, list[EntryReceipt]] = {}
+    for data in receipts:
+        try:
+            receipt = verify_receipt(data, node_key=node_key)
+        except BpciError as error:
+            broken.append({"txid": "unknown", "reason": error.message})
+        else:
+            by_target.setdefault(receipt.target, []).append(receipt)
+    states: Counter[str] = Counter()
+    for target, group in by_target.items():
+        for start in range(0, len(group), LOOKUP):
+            part = group[start : start + LOOKUP]
+            for receipt, place in zip(part, client.find_entries(target, [item.txid for item in part]), strict=True):
+                if place is None:
+                    broken.append({"txid": hex_of(receipt.txid), "reason": "the node does not know it"})
+                elif place["arrival_seq"] != receipt.arrival_seq:
+                    broken.append({"txid": hex_of(receipt.txid), "reason": "it has another number now"})
+                else:
+                    states[str(place["state"])] += 1
+    return {
+        "receipts": len(receipts),
+        "pooled": states["pooled"],
+        "sealed": states["sealed"],
+        "replaced": states["replaced"],
+        "broken": broken,
+    }
