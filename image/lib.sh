@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# Shared by the image's build scripts: messages, content keys, cached stages, commands inside a root tree.
+
+say() { printf '[%4d s] %s\n' "$SECONDS" "$*" >&2; }
+
+fail() { # fail MESSAGE [HINT]
+  echo "error: $1" >&2
+  [ $# -lt 2 ] || echo "hint: $2" >&2
+  exit 1
+}
+
+need_root() { [ "$(id -u)" -eq 0 ] || fail "this needs root: files of every owner are written" "sudo $0"; }
+
+# digest_of PATH...: one digest over the names, kinds, modes and contents of files and trees
+digest_of() {
+  find "$@" -name __pycache__ -prune -o \( -type f -printf '%p %m ' -exec sha256sum {} \; -o -type l -printf '%p %l\n' \) |
+    LC_ALL=C sort | sha256sum | cut -d' ' -f1
+}
+
+# key_of WORD...: a short key for the words that name a stage's inputs
+key_of() { printf '%s\0' "$@" | sha256sum | cut -c1-20; }
+
+# stage NAME KEY COMMAND...: run COMMAND with a directory to fill as its last argument, unless that was done before from
+# the same inputs. The directory gets its name only when it is complete; directories of other keys are dropped then.
+# The result's path is left in $result; $cache is the directory of all stages.
+stage() {
+  local name=$1 key=$2 started=$SECONDS old
+  shift 2
+  result=${cache:?}/$name-$key
+  if [ -d "$result" ] && [ -z "${FORCE:-}" ]; then
+    say "$name: reused ($key, made $(date -r "$result" +%F))"
+    return
+  fi
+  rm -rf "$result" "$cache/$name"-*.part
+  mkdir -p "$result.part"
+  say "$name: making $key"
+  "$@" "$result.part"
+  printf '%s\t%d s\n' "$name" $((SECONDS - started)) >"$result.part/seconds"
+  mv "$result.part" "$result"
+  for old in "$cache/$name"-*; do
+    [ "$old" = "$result" ] || rm -rf "$old"
+  done
+  say "$name: made in $((SECONDS - started)) s"
+}
+
+# in_root ROOT COMMAND...: run a command inside a root tree. Its mounts and processes are in name spaces of their own, so
+# that nothing outlives it: an interrupted build leaves no mount below a directory that the next build deletes.
+in_root() {
+  local root=$1
+  shift
+  # shellcheck disable=SC2016 # the inner shell expands these
+  unshare --mount --pid --fork --kill-child --propagation private -- bash -euc '
+    root=$1; shift
+    mount -t proc proc "$root/proc"
+    mount -t sysfs -o ro sysfs "$root/sys"
+    mount --bind /dev "$root/dev"
+    mount -t tmpfs tmpfs "$root/run"
+    mount -t tmpfs tmpfs "$root/tmp"
+    exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
+  ' bash "$root" "$@"
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Make the disk that Packer boots: the base root with our files, the node's dependencies and a key of this build.
+set -euo pipefail
+
+if [ $# -ne 3 ] || [ "$1" = --help ]; then
+  echo "Usage: image/seed.sh BASE-ROOT WHEELHOUSE DIR   (makes DIR/disk.img and DIR/key)" >&2
+  [ "${1:-}" = --help ] && exit 0 || exit 2
+fi
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=lib.sh
+. "$here/lib.sh"
+need_root
+base=$1 wheelhouse=$2 out=$3
+root=$out/root
+
+say "copying the base root"
+cp -a --reflink=auto "$base" "$root"
+rsync -rl --chown=root:root --chmod=D755,Fgo=rX,Fu=rwX "$here/rootfs/" "$root/"
+mkdir -p "$root/data" "$root/boot/efi"
+
+say "installing the node's dependencies"
+install -m 755 "$here/../ansible/roles/node/files/install-prefix.sh" "$root/root/install-prefix.sh"
+cp -r "$wheelhouse" "$root/root/wheelhouse"
+# the role names the interpreter in full, and the installation remembers it
+in_root "$root" /root/install-prefix.sh /opt/bpci /root/wheelhouse --deps-only --python /usr/bin/python3 >&2
+rm -rf "$root/root/install-prefix.sh" "$root/root/wheelhouse"
+
+say "making the initial RAM disk"
+for kernel in "$root"/lib/modules/*; do
+  in_root "$root" update-initramfs -c -k "${kernel##*/}" >&2
+  in_root "$root" linux-update-symlinks install "${kernel##*/}" "/boot/vmlinuz-${kernel##*/}"
+done
+rm -f "$root"/boot/*.old
+
+# How the provisioner gets in; image/finish.sh takes it out again.
+ssh-keygen -q -t ed25519 -N '' -C bpci-image-build -f "$out/key"
+install -D -m 600 "$out/key.pub" "$root/root/.ssh/authorized_keys"
+chmod 700 "$root/root/.ssh"
+printf '[Match]\nName=en*\n[Network]\nDHCP=ipv4\n' >"$root/etc/systemd/network/00-build.network"
+in_root "$root" systemctl -q enable systemd-networkd.service ssh.service
+
+say "assembling the disk"
+"$here/disk.sh" --no-data "$root" "$out/disk.img"
+rm -rf "$root"
