@@ -1,0 +1,186 @@
+"""The roles as they build the appliance, in a root at native speed; and for Ubuntu, whose archive is not at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.infra.container import ROOT, base_root, changed_copy
+
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+
+FACTS = Path(__file__).parent / "facts"
+# What the image's base has when the roles come: without these the play would fetch packages here.
+PACKAGES = (
+    "systemd-sysv,dbus,ca-certificates,openssh-server,sudo,chrony,tzdata,bash-completion,systemd-resolved,ufw,iptables,"
+    "python3,python3-venv,python3-apt,kmod,procps,libpam-systemd"
+)
+
+
+@contextmanager
+def kernel_in(root: Path) -> Iterator[None]:
+    """The file systems of a running kernel, which programs in a chroot look for."""
+    mounts = {"proc": "proc", "sys": "sysfs", "dev": "devtmpfs"}
+    for name, kind in mounts.items():
+        subprocess.run(["mount", "-t", kind, kind, str(root / name)], check=True)
+    (root / "run/systemd/resolve").mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for name in mounts:
+            subprocess.run(["umount", str(root / name)], check=True)
+
+
+@pytest.fixture(scope="module")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("provisioning") / "wheelhouse"
+    subprocess.run([ROOT / "scripts" / "wheelhouse.sh", directory], check=True)
+    return directory
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    changed: int
+    output: str
+
+    def changed_tasks(self) -> list[str]:
+        """Names of the tasks that changed something, or would."""
+        return re.findall(r"^TASK \[(.*?)\] \*+\n(?:(?!TASK).*\n)*?changed:", self.output, re.MULTILINE)
+
+
+class Play:
+    """The play as the image build runs it, on a root instead of a machine."""
+
+    def __init__(self, root: Path, wheelhouse: Path, directory: Path) -> None:
+        self.root, self.wheelhouse, self.directory = root, wheelhouse, directory
+        self.inventory = directory / "inventory.yml"
+        target = {"ansible_connection": "community.general.chroot", "ansible_host": str(root)}
+        self.inventory.write_text(json.dumps({"all": {"hosts": {"appliance": target}}}))
+
+    def run(self, *options: str, facts: str | None = None) -> Ran:
+        """Run the play.
+
+        Args:
+            facts: name of recorded facts to believe instead of asking the root.
+        """
+        environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}"}
+        if facts is not None:
+            environment |= {"ANSIBLE_FACTS_MODULES": "recorded", "ANSIBLE_LIBRARY": str(self.directory)}
+            answer = {"changed": False, "ansible_facts": json.loads((FACTS / f"{facts}.json").read_text())}
+            (self.directory / "recorded.sh").write_text(f"#!/bin/sh\n# WANT_JSON\ncat <<'E'\n{json.dumps(answer)}\nE\n")
+        command = ["ansible-playbook", "-i", str(self.inventory), "-e", "base_appliance=true"]
+        command += ["-e", f"node_wheelhouse={self.wheelhouse}", *options, "site.yml"]
+        done = subprocess.run(
+            command, cwd=ROOT / "ansible", env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        found = re.search(r"changed=(\d+)", done.stdout.rpartition("PLAY RECAP")[2])
+        assert found
+        return Ran(int(found[1]), done.stdout)
+
+
+@pytest.fixture(scope="module")
+def play(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """The play, run once on a fresh root."""
+    with changed_copy(base_root(*PACKAGES.split(","))) as root, kernel_in(root):
+        play = Play(root, wheelhouse, tmp_path_factory.mktemp("play"))
+        assert play.run().changed > 10
+        yield play
+
+
+def in_root(play: Play, *command: str, status: int = 0) -> str:
+    done = subprocess.run(["chroot", play.root, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_a_second_run_changes_nothing(play: Play) -> None:
+    assert play.run().changed_tasks() == []
+
+
+def test_check_mode_finds_nothing_to_change(play: Play) -> None:
+    assert play.run("--check", "--diff").changed_tasks() == []
+
+
+def test_the_command_and_the_users_are_there(play: Play) -> None:
+    assert in_root(play, "/usr/local/bin/bpci", "--version").startswith("bpci ")
+    assert in_root(play, "id", "-u", "bpci").strip() == "880"
+    assert in_root(play, "getent", "group", "bpci-owner").startswith("bpci-owner:x:881:")
+    assert in_root(play, "id", "-u", "bpci-console").strip() == "883"
+
+
+def test_units_are_well_formed_and_start_where_they_should(play: Play) -> None:
+    units = ["bpci-node", "bpci-machine", "bpci-hostkeys", "bpci-setup@tty1", "bpci-console@ttyS0"]
+    names = [f"{unit}.service" for unit in units]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", f"--root={play.root}", *names], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for terminal in ("tty1", "ttyS0"):
+        for unit in ("bpci-setup", "bpci-console"):
+            assert in_root(play, "systemctl", "is-enabled", f"{unit}@{terminal}.service").strip() == "enabled"
+    for masked in ("getty@tty1", "serial-getty@ttyS0", "systemd-networkd-wait-online"):
+        assert in_root(play, "systemctl", "is-enabled", f"{masked}.service", status=1).strip() == "masked"
+    assert in_root(play, "systemctl", "is-enabled", "getty@tty2.service").strip() == "enabled"
+
+
+def test_ssh_is_off_and_lets_in_nobody_by_password(play: Play) -> None:
+    assert in_root(play, "systemctl", "is-enabled", "ssh.service", status=1).strip() == "disabled"
+    in_root(play, "mkdir", "-p", "/run/sshd")
+    in_root(play, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/etc/bpci/ssh/ssh_host_ed25519_key")
+    settings = in_root(play, "sshd", "-T", "-C", "user=owner,host=h,addr=192.0.2.1").lower().splitlines()
+    assert {"permitrootlogin no", "passwordauthentication no", "kbdinteractiveauthentication no"} <= set(settings)
+    assert {"authenticationmethods publickey", "hostkey /etc/bpci/ssh/ssh_host_ed25519_key"} <= set(settings)
+    assert [line for line in settings if line.startswith("allowgroups")] == [
+        "allowgroups bpci-owner",
+        "allowgroups bpci-setup",
+    ]
+    assert "forcecommand none" in settings
+    guest = in_root(play, "sshd", "-T", "-C", "user=bpci-setup,host=h,addr=192.0.2.1").splitlines()
+    assert "forcecommand sudo /usr/local/bin/bpci setup" in guest
+    allowed = in_root(play, "cat", "/etc/sudoers.d/bpci-setup").splitlines()[-1]
+    assert allowed == "bpci-setup ALL=(root) NOPASSWD: /usr/local/bin/bpci setup"
+
+
+def test_nobody_has_a_password(play: Play) -> None:
+    for line in (play.root / "etc/shadow").read_text().splitlines():
+        name, password = line.split(":")[:2]
+        assert password.startswith(("*", "!")), name
+
+
+def test_the_firewall_lets_in_ssh_and_the_node(play: Play) -> None:
+    assert "ENABLED=yes" in (play.root / "etc/ufw/ufw.conf").read_text().splitlines()
+    assert 'DEFAULT_INPUT_POLICY="DROP"' in (play.root / "etc/default/ufw").read_text().splitlines()
+    rules = re.findall(r"### tuple ### (\w+) (\w+) (\d+) 0\.0\.0\.0/0", (play.root / "etc/ufw/user.rules").read_text())
+    assert sorted(rules) == [("allow", "tcp", "8545"), ("limit", "tcp", "22")]
+
+
+@pytest.mark.parametrize("mode", ["rescue", "emergency"])
+def test_rescue_asks_for_the_owner_and_never_for_root(play: Play, mode: str) -> None:
+    drop_in = (play.root / f"etc/systemd/system/{mode}.service.d/bpci.conf").read_text()
+    assert re.findall(r"^ExecStart=(.*)$", drop_in, re.MULTILINE) == ["", f"-/usr/lib/bpci/rescue-login {mode}"]
+    assert os.access(play.root / "usr/lib/bpci/rescue-login", os.X_OK)
+    assert (play.root / f"usr/lib/systemd/system/{mode}.service").exists()
+
+
+def test_ubuntu_takes_the_same_way_with_its_own_python(play: Play) -> None:
+    """Recorded facts stand for a machine that can't be had here; a dry run shows which way the roles take on it."""
+    before = in_root(play, "cat", "/opt/bpci/.complete")
+    assert before.startswith("python /usr/bin/python3\n")
+    would = play.run("--check", facts="ubuntu-22.04").changed_tasks()
+    # Its own python3 is too old, so what was built with it here would be built anew, and nothing else would change.
+    assert would == ["node : Make room for it"]
+    assert in_root(play, "cat", "/opt/bpci/.complete") == before
+
+
+def test_an_unsupported_release_is_refused(play: Play) -> None:
+    with pytest.raises(AssertionError, match=r"Ubuntu 20\.04 is not supported"):
+        play.run("--check", facts="ubuntu-20.04")
