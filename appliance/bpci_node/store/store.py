@@ -74,8 +74,8 @@ class Store:
             raise full_error(self.path)
 
     def close(self) -> None:
-        """Commit what waits and close the file."""
-        self.writer.close()
+        """Commit what waits and close the file; the writer goes last, which folds the log back into it."""
         with self._reader_lock:
             self._reader.close()
+        self.writer.close()
         self._lock.release()
