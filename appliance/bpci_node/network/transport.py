@@ -55,6 +55,7 @@ class Transport:
             FormatError: not the base URL of a node (``format.url``).
         """
         self._timeout = timeout_seconds
+        self._socket = base if isinstance(base, Path) else None
         if isinstance(base, Path):
             self.where = str(base)
             transport = httpx.HTTPTransport(uds=str(base))
@@ -68,7 +69,7 @@ class Transport:
             base_url=url,
             transport=transport,
             headers={"User-Agent": f"bpci/{__version__}"},
-            timeout=httpx.Timeout(min(timeout_seconds, 15.0), connect=5.0),
+            timeout=httpx.Timeout(min(timeout_seconds, 15.0), connect=min(timeout_seconds, 5.0)),
             trust_env=False,
             follow_redirects=False,
         )
@@ -99,6 +100,8 @@ class Transport:
         """
         allowed = timeout_seconds or self._timeout
         with self._translated():
+            if self._socket is not None:
+                self._socket.stat()  # says plainly that it is missing, before the HTTP library tries
             started = time.monotonic()
             with self._client.stream(method, target, content=content, headers=headers) as response:
                 first, parts, size = 0.0, [], 0
