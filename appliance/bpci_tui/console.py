@@ -44,6 +44,8 @@ class State:
     """Of the node's API."""
     status: dict[str, Any] | None
     """The node's answer to ``/v1/status``; ``None`` when it gave none."""
+    sealed: int | None
+    """Bundles that it has sealed since it started; ``None`` when it does not say."""
     obstacles: list[str]
     """Why the node is not ready, for people; empty when it is."""
 
@@ -53,7 +55,8 @@ def read_state(system: System, port: int) -> State:
     status = _get(port, "/v1/status")
     ready = _get(port, "/readyz") if status is not None else None
     obstacles = [str(item.get("title", item)) for item in (ready or {}).get("obstacles", [])]
-    return State(socket.gethostname(), own_addresses(system), port, status, obstacles)
+    sealed = _sealed(port) if status is not None else None
+    return State(socket.gethostname(), own_addresses(system), port, status, sealed, obstacles)
 
 
 def lines_of(state: State) -> list[str]:
@@ -76,8 +79,10 @@ def lines_of(state: State) -> list[str]:
             _row("Height", "unknown" if ledger.get("height") is None else str(ledger["height"])),
         ]
         for name, target in sorted(targets.items())[:4]:
-            bundles = f", {target['bundles']} bundles sealed" if "bundles" in target else ""
-            lines.append(_row("Pool", f"{name}: {target['count']} entries{bundles}"))
+            lines.append(_row("Pool", f"{name}: {target['count']} entries"))
+        lines.append(
+            _row("Bundles", "unknown" if state.sealed is None else f"{state.sealed} sealed since the node started")
+        )
     return [_plain(line) for line in [*lines, "", " S  sign in as the owner"]]
 
 
@@ -110,15 +115,31 @@ def _plain(line: str) -> str:
 
 
 def _get(port: int, path: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(_fetch(port, path))
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _sealed(port: int) -> int | None:
+    for line in _fetch(port, "/metrics").decode(errors="replace").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "bpci_bundles_sealed_total":
+            return int(float(value))
+    return None
+
+
+def _fetch(port: int, path: str) -> bytes:
+    """Return what the node on this machine answers, empty if it does not."""
     connection = HTTPConnection("127.0.0.1", port, timeout=1.5)
     try:
         connection.request("GET", path)
-        value = json.loads(connection.getresponse().read(REPLY_BYTES))
-    except (OSError, HTTPException, ValueError):
-        return None
+        return connection.getresponse().read(REPLY_BYTES)
+    except (OSError, HTTPException):
+        return b""
     finally:
         connection.close()
-    return value if isinstance(value, dict) else None
 
 
 @contextmanager

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bpci_node.errors import UsageError
-from bpci_node.host.disks import Disk, list_disks, storage_under
+from bpci_node.host.disks import Disk, DiskKind, list_disks, storage_under
 from bpci_node.setup.system import System
 
 APPLIANCE = "/usr/share/bpci/appliance"
 """Stands in the image only: on a machine that set-up did not make, no disk is offered."""
 MIN_BYTES = 16_000_000_000
 """Smallest disk to install to: 512 MiB boot, twice 4 GiB root, and room for data."""
+
+KINDS = {DiskKind.NVME: "NVMe", DiskKind.SSD: "SSD", DiskKind.USB_SSD: "USB SSD", DiskKind.USB: "USB"}
+"""Kinds of disks whose name for people is not the word itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def candidates(system: System) -> list[Candidate]:
             disk.name,
             disk.model or "disk",
             disk.size_bytes,
-            disk.kind.value.replace("-", " "),
+            KINDS.get(disk.kind, disk.kind.value),
             serials.get(disk.name, ""),
         )
         for disk in list_disks(system.root)

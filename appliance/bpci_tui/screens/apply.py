@@ -16,7 +16,7 @@ from bpci_node.setup.plan import Plan, plan_of
 from bpci_node.setup.run import Event, Run, carry_out
 from bpci_node.setup.steps import steps_for, summary
 from bpci_node.setup.turn import goes_on
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui.screens.base import Problem, StepScreen, in_words
 
 MARKS = {"begins": "...", "done": "ok", "skipped": "ok", "failed": "FAILED"}
 
@@ -117,7 +117,7 @@ class Apply(StepScreen):
     def _failed(self, error: BpciError) -> None:
         self._is_running, self._has_failed = False, True
         self.services.turn.note(is_writing=False)
-        self.say(f"! {error.message[0].upper()}{error.message[1:]}. {error.hint or ''}")
+        self.say(f"! {in_words(error)}")
         self.query_one("#actions").display = True
         self.query_one("#keys", Static).update("Enter Try again   Esc Back, to change an answer")
         self.query_one("#continue").focus()

@@ -24,6 +24,7 @@ class Disk(StepScreen):
         small = disks.too_small(self.services.system)
         options = [("", "Stay on the removable medium"), *((item.name, item.label) for item in self._offered)]
         yield Choice(options, self.draft.disk.name if self.draft.disk else "", rows=8, id="target")
+        yield Static("", id="warning")
         yield Field("Its size, to confirm", self.draft.disk_typed, id="confirm", placeholder="such as 500 GB")
         if small:
             yield Static("Not offered: " + "; ".join(small), classes="gap")
@@ -50,12 +51,15 @@ class Disk(StepScreen):
         """Ask for the size of a disk that is going to be erased."""
         disk = self.draft.disk
         if disk is not None and not disks.is_confirmed(disk, self.draft.disk_typed):
-            return "confirm", f"Everything on {disk.label} is going to be erased: type its size or model to confirm."
+            return "confirm", f"Type the size or the model of that disk to confirm: {disk.label}."
         return None
 
     def _show_field(self) -> None:
         chosen = self.query_one("#target", Choice).value
         self.query_one("#confirm-row").display = bool(chosen)
+        disk = next((item for item in self._offered if item.name == chosen), None)
+        warning = f"\nEVERYTHING on {disk.label} is going to be erased." if disk else ""
+        self.query_one("#warning", Static).update(warning)
 
 
 SCREEN = Disk

@@ -58,13 +58,15 @@ class Hardware(StepScreen):
     def _show(self, report: HardwareReport) -> None:
         self._lines(list(report.results), "")
         failed = [result.title for result in report.results if result.verdict.value == "fail"]
+        untold = report.verdict.value == "unknown"
         if failed:
             self.say(
                 f"Checks finished. Below what a community node needs: {', '.join(failed)}. The profile dev, for trying "
                 "things out, is offered later."
             )
         else:
-            self.say("Checks finished. This machine can be a community node.")
+            as_far = ", as far as could be told" if untold else ""
+            self.say(f"Checks finished. This machine can be a community node{as_far}.")
 
     def _lines(self, results: list[CheckResult], running: str) -> None:
         lines = []

@@ -12,7 +12,7 @@ from bpci_node.network.file import NAME, NetworkFile, check_url
 from bpci_node.primitives.keys import did_of
 from bpci_node.setup import ledger
 from bpci_node.setup.console import scan
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui.screens.base import Problem, StepScreen, in_words
 from bpci_tui.widgets import Choice, Field
 
 FILE = "network.json"
@@ -69,7 +69,7 @@ class Join(StepScreen):
             try:
                 check_url(draft.registry_url)
             except BpciError as error:
-                return "url", f"{error.message[0].upper()}{error.message[1:]}. {error.hint or ''}"
+                return "url", in_words(error)
         return None
 
     def submit(self) -> None:
@@ -114,7 +114,7 @@ class Join(StepScreen):
         later = ""
         if self.draft.network_mode == "static" and self.draft.join == "url":
             later = " The fixed address is not set yet: Enter goes on, and asks again then."
-        self.say(f"! {error.message[0].upper()}{error.message[1:]}. {error.hint or ''}{later}")
+        self.say(f"! {in_words(error)}{later}")
 
     def _reached(self, found: NetworkFile, where: str) -> None:
         self._found = found

@@ -14,7 +14,7 @@ from bpci_node.errors import FormatError, UsageError
 from bpci_node.setup.answers import ACCOUNT, RESERVED_ACCOUNTS
 from bpci_node.setup.forms import check_ssh_key
 from bpci_node.setup.password import check_password, strength
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui.screens.base import Problem, StepScreen, in_words
 from bpci_tui.widgets import Field
 
 
@@ -51,7 +51,7 @@ class Owner(StepScreen):
         """Judge the password as it is typed."""
         if event.input.id == "password":
             typed = event.value
-            self.query_one("#strength", Static).update(f"  {'':<20}{strength(typed)}" if typed else "")
+            self.query_one("#strength", Static).update(f"{'':<24}{strength(typed)}" if typed else "")
 
     def collect(self) -> None:
         """Take every field."""
@@ -69,14 +69,14 @@ class Owner(StepScreen):
             try:
                 check_password(draft.password)
             except UsageError as error:
-                return "password", f"{error.message[0].upper()}{error.message[1:]}. {error.hint}"
+                return "password", in_words(error)
             if draft.repeated != draft.password:
                 return "repeated", "The two passwords are not the same."
         if draft.web_password:
             try:
                 check_password(draft.web_password)
             except UsageError as error:
-                return "web", f"{error.message[0].upper()}{error.message[1:]}."
+                return "web", in_words(error)
         return None
 
     def try_to_go_on(self) -> None:
@@ -88,7 +88,7 @@ class Owner(StepScreen):
         try:
             check_ssh_key(line)
         except FormatError as error:
-            self.say(f"! {error.message[0].upper()}{error.message[1:]}. {error.hint}")
+            self.say(f"! {in_words(error)}")
             self.query_one("#key").focus()
             return
         self._add([line])

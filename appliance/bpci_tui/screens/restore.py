@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from bpci_node.errors import FormatError
 from bpci_node.primitives.derivation import normalise_phrase
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui.screens.base import Problem, StepScreen, in_words
 from bpci_tui.widgets import Field
 
 WORDS = 24
@@ -60,7 +60,7 @@ class Restore(StepScreen):
         try:
             self.draft.phrase = normalise_phrase(" ".join(_completed(self.draft.restored)))
         except FormatError as error:
-            return "phrase", f"{error.message[0].upper()}{error.message[1:]}. {error.hint}"
+            return "phrase", in_words(error)
         return None
 
 

@@ -151,7 +151,7 @@ class SimulatedMachine:
             self.node = RunningNode(self._config())
 
     def _config(self) -> NodeConfig:
-        """Return the configuration as set-up wrote it, moved into this directory, with the keys that systemd hands over."""
+        """Return what set-up wrote, moved into this directory, with the keys that systemd hands over."""
         config = parse((self.root / "etc/bpci/node.toml").read_text(), source="node.toml")
         keys = {}
         drop_in = (self.root / "etc/systemd/system/bpci-node.service.d/credentials.conf").read_text()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from textual import events
 from textual.pilot import Pilot
 
 from bpci_tui.app import Wizard
@@ -31,8 +32,12 @@ class Hands:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        """Type ``text``, then Enter."""
-        await self.pilot.press(*("space" if key == " " else key for key in text), "enter")
+        """Type ``text`` as fast as a keyboard never does, then Enter."""
+        driver = self.pilot.app._driver
+        assert driver is not None
+        for character in text:
+            driver.send_message(events.Key(character, character))
+        await self.pilot.press("enter")
 
     async def to_owner(self) -> None:
         for title, ready in (("Welcome", "Keyboard"), ("Hardware", "Checks finished"), ("Network", "192.0.2.7")):
