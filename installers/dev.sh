@@ -257,6 +257,7 @@ readonly made=(
   /etc/bpci-machine.sha256
   /etc/bpci
   /var/lib/bpci
+  /run/bpci-setup
   "$cache"
   "$state"
 )

@@ -96,7 +96,7 @@ class Container:
 
 @contextmanager
 def booted(root: Path, *, log: Path) -> Iterator[Container]:
-    """Boot ``root`` with the repository at /srv/bpci, read-only, and this host's network; the console goes to ``log``."""
+    """Boot ``root`` on this host's network, the repository at /srv/bpci, read-only; its console goes to ``log``."""
     # Where the host itself was not started by systemd, nspawn misses these.
     Path("/run/systemd/nspawn/propagate").mkdir(parents=True, exist_ok=True)
     command = [
