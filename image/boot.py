@@ -79,7 +79,7 @@ def interactive(disk: Path) -> int:
 def unattended(disk: Path, answers: Path) -> int:
     """Go through set-up with answers, replay, seal, verify, and switch the machine off."""
     key = DIRECTORY / "owner-key"
-    contents = _complete(tomllib.loads(answers.read_text()), key)
+    contents = complete(tomllib.loads(answers.read_text()), key, DIRECTORY)
     medium = volume(DIRECTORY / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": tomli_w.dumps(contents).encode()})
     machine = Machine(DIRECTORY, [disk, medium], Hardware())
     _say("booting; the console log is build/boot/console.log")
@@ -130,14 +130,15 @@ def _wait_for_setup(machine: Machine) -> dict[str, Any]:
     return result
 
 
-def _complete(answers: dict[str, Any], key: Path) -> dict[str, Any]:
+def complete(answers: dict[str, Any], key: Path, directory: Path) -> dict[str, Any]:
     """Add a key made for this run, which opens the owner's session, and a password if none is there."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "make-boot", "-f", str(key)], check=True)
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "make-boot", "-f", str(key)], check=True)
     owner = answers.setdefault("owner", {})
     owner["ssh_keys"] = [*owner.get("ssh_keys", []), key.with_suffix(".pub").read_text().strip()]
     if not {"password", "password_hash"} & owner.keys():
         password = secrets.token_urlsafe(15)
-        file = DIRECTORY / "owner-password"
+        file = directory / "owner-password"
         file.touch(mode=0o600)
         file.write_text(password + "\n")
         command = ["openssl", "passwd", "-6", "-stdin"]

@@ -39,12 +39,16 @@ class Appliance:
 
     machine: Machine
     owner: Owner
-    done: dict[str, Any]
-    """What set-up said at its end."""
+    phrase: str = ""
+    """Its recovery phrase, if somebody wrote it down."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.machine.ports[8545]}"
+
+    @property
+    def did(self) -> str:
+        return str(self.status()["node"]["did"])
 
     def run(self, command: str, *, timeout: float = 180) -> str:
         """Run a command as the owner and return its output; it must succeed."""

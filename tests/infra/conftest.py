@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from image.boot import BPCI, ROOT, built_image
-from image.qemu import free_port
+from image.qemu import Machine, free_port, overlay
+from tests.infra.appliance import Appliance, Owner
+from tests.infra.wizard import go_through
 
 LAB = ROOT / "build" / "lab"
 
@@ -53,3 +55,16 @@ def registry(lab: Path) -> Iterator[Registry]:
         yield Registry(url, f"http://10.0.2.2:{port}", network)
     finally:
         subprocess.run([BPCI, "devnet", "down", "--dir", str(directory)], check=False, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def appliance(lab: Path, image: Path, registry: Registry) -> Iterator[Appliance]:
+    """A machine whose owner went through the wizard by keystrokes on the serial console."""
+    owner = Owner(lab / "owner")
+    disk = overlay(image, lab / "appliance" / "disk.qcow2", size="16G")
+    with Machine(lab / "appliance", [disk]).running() as machine:
+        words = go_through(machine.console, owner, registry.guest_url)
+        appliance = Appliance(machine, owner, " ".join(words))
+        appliance.wait()
+        yield appliance
+        machine.power_off()

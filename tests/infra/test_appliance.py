@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bpci_node.primitives.derivation import derive_keys
+from bpci_node.primitives.keys import LocalSigner, did_of
 from image.boot import BLOCKS, BPCI
 from tests.infra.appliance import Appliance
 from tests.infra.conftest import Registry
@@ -27,9 +29,18 @@ def bpci(*arguments: str, status: int = 0) -> str:
 def test_the_wizard_led_to_a_registered_node(appliance: Appliance, registry: Registry) -> None:
     status = appliance.status()
     assert status["node"]["registered"]
-    assert status["node"]["did"] == appliance.done["did"]
-    found = json.loads(bpci("registry", "show", appliance.done["did"], "--node", registry.url, "--json"))
-    assert found["node_key"] == appliance.done["did"]
+    found = json.loads(bpci("registry", "show", appliance.did, "--node", registry.url, "--json"))
+    assert found["node_key"] == appliance.did
+
+
+def test_the_words_that_were_shown_give_the_node_its_keys(appliance: Appliance) -> None:
+    assert did_of(LocalSigner(derive_keys(appliance.phrase).node).public_key) == appliance.did
+
+
+def test_the_phrase_is_written_nowhere(appliance: Appliance) -> None:
+    words = " ".join(appliance.phrase.split()[:6])
+    found = appliance.sudo(f"grep -rIl '{words}' /etc /var /home /run /data /root 2>/dev/null || true")
+    assert found.strip() == ""
 
 
 def test_no_unit_failed(appliance: Appliance) -> None:
@@ -85,6 +96,28 @@ def test_drivers_of_real_machines_are_in_the_image(appliance: Appliance) -> None
     appliance.run(f"/sbin/modprobe --dry-run --all {' '.join(DRIVERS)}")
 
 
+def test_what_was_acknowledged_survives_a_power_cut(appliance: Appliance, tmp_path: Path) -> None:
+    receipts = tmp_path / "receipts.jsonl"
+    blocks = [str(block) for block in BLOCKS]
+    replay = subprocess.Popen(
+        [BPCI, "mempool", "replay", *blocks, "--node", appliance.url, "--batch", "8", "--receipts", str(receipts)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    appliance.machine.console.wait_until(
+        lambda: receipts.exists() and receipts.read_bytes().count(b"\n") > 100, "100 receipts", 120
+    )
+    appliance.machine.kill()
+    replay.wait()
+    complete = receipts.read_bytes()
+    receipts.write_bytes(complete[: complete.rfind(b"\n") + 1])
+    appliance.machine.start()
+    appliance.wait()
+    checked = json.loads(bpci("mempool", "check-receipts", str(receipts), "--node", appliance.url, "--json"))
+    assert checked["honoured"] == checked["receipts"] > 100
+    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+
+
 def test_real_transactions_are_replayed_sealed_and_verified_outside(
     appliance: Appliance, registry: Registry, tmp_path: Path
 ) -> None:
@@ -97,11 +130,11 @@ def test_real_transactions_are_replayed_sealed_and_verified_outside(
     assert sealed.returncode == 0, sealed.stderr
     bundle = tmp_path / "bundle.cbor"
     bundle.write_bytes(sealed.stdout)
-    bpci("bundle", "verify", str(bundle), "--signer", appliance.done["did"])
+    bpci("bundle", "verify", str(bundle), "--signer", appliance.did)
     bpci("bundle", "verify", str(bundle), "--network", str(registry.network_file))
     bpci("bundle", "verify", str(bundle), status=3)
     bundle.write_bytes(sealed.stdout[:-70] + bytes([sealed.stdout[-70] ^ 1]) + sealed.stdout[-69:])
-    bpci("bundle", "verify", str(bundle), "--signer", appliance.done["did"], status=1)
+    bpci("bundle", "verify", str(bundle), "--signer", appliance.did, status=1)
 
 
 def test_the_data_partition_has_grown_to_the_disk(appliance: Appliance) -> None:
@@ -127,27 +160,4 @@ def test_the_other_root_is_written_and_booted_with_data_intact(appliance: Applia
     assert "bpci.slot=b" in appliance.run("cat /proc/cmdline")
     assert appliance.run("cat /etc/machine-id") == machine_id
     assert appliance.status()["node"] == before["node"]
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
-
-
-def test_what_was_acknowledged_survives_a_power_cut(appliance: Appliance, tmp_path: Path) -> None:
-    receipts = tmp_path / "receipts.jsonl"
-    blocks = [str(block) for block in BLOCKS]
-    # A fresh pool would refuse what was sealed before; the owner's node keeps a second target for trials.
-    replay = subprocess.Popen(
-        [BPCI, "mempool", "replay", *blocks, "--node", appliance.url, "--batch", "8", "--receipts", str(receipts)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    appliance.machine.console.wait_until(
-        lambda: receipts.exists() and receipts.read_bytes().count(b"\n") > 100, "100 receipts", 120
-    )
-    appliance.machine.kill()
-    replay.wait()
-    complete = receipts.read_bytes()
-    receipts.write_bytes(complete[: complete.rfind(b"\n") + 1])
-    appliance.machine.start()
-    appliance.wait()
-    checked = json.loads(bpci("mempool", "check-receipts", str(receipts), "--node", appliance.url, "--json"))
-    assert checked["honoured"] == checked["receipts"] > 100
     assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""

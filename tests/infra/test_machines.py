@@ -45,7 +45,7 @@ def switched_on(lab: Path, name: str, owner: Owner, hardware: Hardware) -> Itera
     """The machine that `make boot` set up, in another body."""
     disk = overlay(BOOT / "disk.qcow2", lab / name / "disk.qcow2")
     with Machine(lab / name, [disk], hardware).running() as machine:
-        appliance = Appliance(machine, owner, {})
+        appliance = Appliance(machine, owner)
         appliance.wait()
         yield appliance
         machine.power_off()

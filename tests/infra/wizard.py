@@ -1,0 +1,71 @@
+"""A person at an 80×24 serial console, going through the wizard by keystrokes alone."""
+
+from __future__ import annotations
+
+import re
+
+from image.qemu import Console
+from tests.infra.appliance import Owner
+
+EMULATED_SECONDS = 120
+"""How long a screen may take to come under emulation on a busy machine."""
+
+
+def go_through(console: Console, owner: Owner, registry_url: str) -> list[str]:
+    """Answer every screen from the first to the last, and return the 24 words that were shown.
+
+    Raises:
+        MachineError: a screen did not come; with what came instead.
+    """
+
+    def sees(pattern: str, timeout: float = EMULATED_SECONDS) -> re.Match[str]:
+        return console.wait_for(pattern, timeout)
+
+    sees("Step 1 of 9 · Welcome", 300)
+    console.press("enter")
+    sees("Checks finished")
+    console.press("enter")
+    sees("Step 3 of 9 · Network")
+    sees("Way out")
+    console.press("enter")
+
+    sees("Step 4 of 9 · Owner")
+    console.press("enter")  # the login name stands there already
+    for _ in range(2):
+        console.type(owner.password)
+        console.press("enter")
+    console.press("tab", "tab")
+    console.type(owner.public_key)
+    console.press("enter")
+    sees("Added")
+    console.press("enter")
+
+    sees("Step 5 of 9 · Identity")
+    console.press("enter")  # a new identity
+    sees("Write these 24 words")
+    sees(r"\b24 +[a-z]+")
+    words = {int(number): word for number, word in re.findall(r"\b(\d{1,2}) +([a-z]{3,8})\b", console.text())}
+    assert sorted(words) == list(range(1, 25)), console.text()
+    console.press("enter")
+    sees("Type these words")
+    for position in re.findall(r"Word (\d+)", console.text()):
+        console.type(words[int(position)])
+        console.press("enter")
+
+    sees("Step 6 of 9 · Node")
+    console.press("enter")  # this small machine is no community node, and is told so
+    sees("does not meet that profile")
+    console.press("down", "down", "enter")
+
+    sees("Step 7 of 9 · Ledger")
+    console.press("down", "down", "tab")
+    console.type(registry_url)
+    console.press("enter")
+    sees("Enter joins it")
+    console.press("enter")
+
+    sees("Step 8 of 9 · Review")
+    console.press("enter")
+    sees("set up and registered", 300)
+    console.press("enter")
+    return [words[number] for number in range(1, 25)]
