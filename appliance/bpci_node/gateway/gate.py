@@ -33,13 +33,16 @@ class Gate:
         """Handle one request."""
         if scope["type"] != "http":
             return
-        started, status, has_begun = time.perf_counter(), 500, False
+        started, status = time.perf_counter(), 500
+        has_begun = is_complete = False
 
         async def watched(message: Message) -> None:
-            nonlocal status, has_begun
+            nonlocal status, has_begun, is_complete
             if message["type"] == "http.response.start":
                 status, has_begun = message["status"], True
                 message["headers"] = [*message.get("headers", []), (b"date", self._date())]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                is_complete = True
             await send(message)
 
         try:
@@ -50,9 +53,10 @@ class Gate:
             await problem_response(error)(scope, receive, watched)
         except Exception:
             log.exception("a request failed: %s %s", scope["method"], _pattern(scope))
-            if has_begun:
-                raise
-            await problem_response(fault())(scope, receive, watched)
+            if not has_begun:
+                await problem_response(fault())(scope, receive, watched)
+            elif not is_complete:
+                raise  # the connection is closed, so that the reply is not taken for a whole one
         finally:
             if self._metrics is not None:
                 self._metrics.note_request(_pattern(scope), status, time.perf_counter() - started)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +16,7 @@ from bpci_node.gateway import models
 from bpci_node.network.wire import CBOR, JSON, PROBLEM
 
 _REF = "#/components/schemas/{model}"
+_REFERENCE = re.compile(r'"#/components/schemas/(\w+)"')
 _DESCRIPTION = (
     "The public API of a BPCI node. Bodies are application/cbor (canonical, byte strings as they are) or"
     " application/json (byte strings as 0x-hexadecimal); replies are CBOR if Accept names it. Amounts are decimal"
@@ -74,5 +77,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = problem
-    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    document["components"]["schemas"] = _used(document["paths"], schemas)
     return document
+
+
+def _used(paths: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas that the paths refer to, also through one another, in the order of their names."""
+    used: set[str] = set()
+    texts = [json.dumps(paths)]
+    while texts:
+        new = set(_REFERENCE.findall(texts.pop())) - used
+        used |= new
+        texts += [json.dumps(schemas[name]) for name in new]
+    return {name: schemas[name] for name in sorted(used)}

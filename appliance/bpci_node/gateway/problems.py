@@ -72,9 +72,9 @@ def install(app: FastAPI) -> None:
             return problem_response(_validation_error(error))
         if isinstance(error, HTTPException):
             return problem_response(_http_error(error), error.headers)
-        raise error
+        return problem_response(fault())  # the gate writes the reason into the log
 
-    for kind in (BpciError, RequestValidationError, HTTPException):
+    for kind in (BpciError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, refuse)
 
 
