@@ -55,7 +55,7 @@ def _block(path: Path) -> Iterator[bytes]:
     if len(data) > MAX_FILE_BYTES:
         raise FormatError(f"{path} is longer than {MAX_FILE_BYTES} bytes", code="format.block_file")
     try:
-        yield from map(from_rpc_json, _transactions(json.loads(data)))
+        yield from map(_raw, _transactions(json.loads(data)))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _no_block(path) from error
 
@@ -68,6 +68,14 @@ def _transactions(block: Any) -> list[dict[str, Any]]:
     if not isinstance(transactions, list) or not all(isinstance(item, dict) for item in transactions):
         raise TypeError("transactions are not a list of objects")
     return transactions
+
+
+def _raw(transaction: dict[str, Any]) -> bytes:
+    """Return the raw transaction, which must be the one that its hash names."""
+    raw = from_rpc_json(transaction)
+    if keccak256(raw) != bytes_of(transaction["hash"], what="hash"):
+        raise FormatError("a transaction is not the one that its hash names", code="format.block_file")
+    return raw
 
 
 def _no_block(path: Path) -> FormatError:
