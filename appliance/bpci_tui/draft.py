@@ -63,8 +63,7 @@ class Draft:
     """Name of the identity whose keys an earlier run has put to rest."""
     node_name: str = ""
     node_type: str = "bpi-community"
-    profile: str = ""
-    """Empty until the hardware was looked at, or the owner has chosen."""
+    profile: str = "community"
     checks: list[Check] = field(default_factory=list)
     """The hardware checks, with what they have measured."""
     report: HardwareReport | None = None
@@ -112,7 +111,7 @@ class Draft:
                 self.owner, self.password_hash, self.web_password_hash or self.password_hash, tuple(self.ssh_keys)
             ),
             IdentityAnswers(self.identity, self.phrase if self.identity == "restore" else ""),
-            NodeAnswers(self.node_name or self.hostname, self.node_type, hardware_profile=self.profile or "community"),
+            NodeAnswers(self.node_name or self.hostname, self.node_type, hardware_profile=self.profile),
             join,
         )
 

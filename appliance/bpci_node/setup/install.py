@@ -34,13 +34,14 @@ def _copy(run: Run) -> None:
         elif word == "data":
             target = rest.strip()
 
-    done = run.system.streamer((str(run.system.path(PROGRAM)), f"/dev/{run.plan.disk}"), on_line)
+    done = run.system.streamer((str(run.system.path(PROGRAM)), "--yes", f"/dev/{run.plan.disk}"), on_line)
     if done.status or not target.startswith("/"):
-        said = done.errors.splitlines()[-1:] or [f"exit status {done.status}"]
+        said = dict(line.split(": ", 1) for line in done.errors.splitlines() if line.startswith(("error: ", "hint: ")))
+        last = done.errors.splitlines()[-1:] or [f"exit status {done.status}"]
         raise HostError(
-            f"installing to {run.plan.disk} failed: {said[0]}",
+            f"installing to {run.plan.disk} failed: {said.get('error', last[0])}",
             code="host.install",
-            hint="Nothing else was changed. Is the disk whole? Try again, or choose another one.",
+            hint=said.get("hint", "Is the disk whole? Try again, or choose another one."),
         )
     run.journal.results["target_data"] = target
 

@@ -20,13 +20,10 @@ from bpci_node.host.runner import Step as CheckStep
 from bpci_node.host.runner import run_checks
 from bpci_node.network.client import NodeClient, SignedChallenge
 from bpci_node.network.file import NetworkFile
-from bpci_node.network.transport import Transport
-from bpci_node.network.wire import hex_of
 from bpci_node.primitives.keys import Signer, did_of
 from bpci_node.setup.system import System
 
 READY_SECONDS = 60.0
-REGISTER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +154,11 @@ def register(socket: Path, measured: Measured) -> None:
     Raises:
         BpciError: the registry's reason for refusing, or it was not reached.
     """
-    transport = Transport(socket, timeout_seconds=REGISTER_SECONDS)
-    try:
-        transport.value(
-            "POST",
-            "/owner/register",
-            json_body={
-                "report_digest": hex_of(report_digest(measured.signed)),
-                "challenge": hex_of(measured.challenge.challenge),
-                "challenge_sig": hex_of(measured.challenge.signature),
-            },
+    with NodeClient(socket) as owner:
+        owner.register(
+            {
+                "report_digest": report_digest(measured.signed),
+                "challenge": measured.challenge.challenge,
+                "challenge_sig": measured.challenge.signature,
+            }
         )
-    finally:
-        transport.close()

@@ -101,8 +101,6 @@ class Hardware(StepScreen):
 
     def _finished(self, checks: list[Check], report: HardwareReport) -> None:
         self.draft.checks, self.draft.report = checks, report
-        if not self.draft.profile:
-            self.draft.profile = "dev" if report.verdict.value == "fail" else "community"
         self._show(report)
 
 

@@ -283,7 +283,8 @@ def test_installing_puts_everything_on_the_other_disk_and_goes_on_there(
 
 def test_a_disk_that_can_not_be_written_is_named(machine: SimulatedMachine, document: dict[str, Any]) -> None:
     machine.boot_from_stick(("nvme0n1", "Samsung SSD 980", 1000))
-    machine.failing["install-disk"] = "mkfs.ext4: Input/output error"
+    machine.failing["install-disk"] = "error: /dev/nvme0n1 is in use: nvme0n1p1\nhint: unmount what is on it"
     document["disk"] = {"install_to": "Samsung SSD 980:1000"}
-    with pytest.raises(BpciError, match=r"installing to nvme0n1 failed: mkfs\.ext4: Input/output error"):
+    with pytest.raises(BpciError, match="failed: /dev/nvme0n1 is in use: nvme0n1p1") as caught:
         go(machine, from_document(document, source="a"))
+    assert caught.value.hint == "unmount what is on it"

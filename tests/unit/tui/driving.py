@@ -21,10 +21,10 @@ class Hands:
         return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
     async def sees(self, text: str, seconds: float = 20) -> str:
-        """Wait until ``text`` stands on the screen, and return the whole screen."""
+        """Wait until ``text`` stands on the screen, over line ends or not, and return the whole screen."""
         for _ in range(int(seconds / 0.02)):
             await self.pilot.pause(0.02)
-            if text in self.text():
+            if text in " ".join(self.text().split()):
                 return self.text()
         raise AssertionError(f"no {text!r} on\n{self.text()}")
 
