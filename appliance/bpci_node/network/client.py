@@ -14,8 +14,8 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from bpci_node.chain.certificate import verify_certificate
-from bpci_node.chain.challenge import verify_challenge
-from bpci_node.errors import BpciError, FormatError, ProofError
+from bpci_node.chain.challenge import Challenge, verify_challenge
+from bpci_node.errors import BpciError, FormatError, ProofError, RefusedError
 from bpci_node.network import file as network_file
 from bpci_node.network.auth import sign_request
 from bpci_node.network.file import NetworkFile
@@ -206,17 +206,23 @@ class NodeClient:
         challenge = bytes_of(value["challenge"], what="challenge")
         signature = bytes_of(value["signature"], what="signature")
         if self._network is not None:
-            # Whether it is still good is for the one who accepts the answer, by his clock; 0 is before every end.
-            found = verify_challenge(
-                challenge,
-                signature,
-                registry_key=self._network.registry_key,
-                ledger_id=self._network.ledger_id,
-                time_ms=0,
-            )
+            found = self._check_challenge(challenge, signature, self._network)
             if found.node_key != node_key:
                 raise ProofError(f"{self.where} sent a challenge for another key", code="proof.challenge")
         return SignedChallenge(challenge, signature)
+
+    def _check_challenge(self, challenge: bytes, signature: bytes, network: NetworkFile) -> Challenge:
+        try:
+            # Whether it is still good is for the one who accepts the answer, by his clock; 0 is before every end.
+            return verify_challenge(
+                challenge,
+                signature,
+                registry_key=network.registry_key,
+                ledger_id=network.ledger_id,
+                time_ms=0,
+            )
+        except RefusedError as error:
+            raise _other_ledger(self.where) from error
 
     def submit_command(self, signed: bytes) -> dict[str, Any]:
         """Send a signed command and return ``{height, results}`` when its block is final.

@@ -1,0 +1,170 @@
+"""What a receipt is worth: killed processes, full disks, orderly stops."""
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bpci_node.errors import BpciError
+from bpci_node.mempool.receipt import EntryReceipt
+from bpci_node.network.client import NodeClient
+
+T = "eip155:1"
+
+
+def load(node: Any, raws: list[bytes], receipts: list[bytes]) -> threading.Thread:
+    """Send batches until the node goes away; what comes back is collected."""
+
+    def run() -> None:
+        with node.client() as client:
+            for position in range(0, len(raws), 20):
+                try:
+                    results = client.submit_entries(T, raws[position : position + 20])
+                except BpciError:
+                    return
+                receipts.extend(item.receipt for item in results if item.receipt is not None)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def honoured(node: Any, receipts: list[bytes]) -> bool:
+    decoded = [EntryReceipt.decode(item) for item in receipts]
+    with node.client() as client:
+        places = client.find_entries(T, [item.txid for item in decoded])
+    return all(
+        place is not None and place["arrival_seq"] == item.arrival_seq
+        for item, place in zip(decoded, places, strict=True)
+    )
+
+
+def test_a_killed_node_honours_every_receipt(start: Callable[..., Any], raws: list[bytes]) -> None:
+    node = start()
+    receipts: list[bytes] = []
+    thirds = len(raws) // 3
+    for number in range(3):
+        part = raws[number * thirds : (number + 1) * thirds]
+        senders = [load(node, part[half::2], receipts) for half in (0, 1)]
+        before = len(receipts)
+        while len(receipts) < before + 100:
+            time.sleep(0.005)
+        node.kill()
+        for sender in senders:
+            sender.join()
+        node = start()
+        assert honoured(node, receipts)
+    with node.client() as client:
+        target = client.status()["targets"][T]
+        assert target["arrivals"] >= len(receipts) >= 300
+    numbers = sorted(EntryReceipt.decode(item).arrival_seq for item in receipts)
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_an_orderly_stop_finishes_what_was_accepted_and_takes_less_than_five_seconds(
+    start: Callable[..., Any], raws: list[bytes]
+) -> None:
+    node = start()
+    receipts: list[bytes] = []
+    sender = load(node, raws, receipts)
+    idle = socket.create_connection(("127.0.0.1", node.config.api.port))
+    while len(receipts) < 100:
+        time.sleep(0.005)
+    started = time.monotonic()
+    assert node.stop() == 0
+    assert time.monotonic() - started < 5
+    sender.join()
+    idle.close()
+    assert not node.owner_socket.exists()
+    node = start()
+    assert honoured(node, receipts)
+
+
+def test_the_service_manager_is_told_of_readiness_health_and_stopping(start: Callable[..., Any]) -> None:
+    address = "\0bpci-test-notify-" + str(os.getpid())
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(5)
+        node = start(environment={"NOTIFY_SOCKET": "@" + address[1:], "WATCHDOG_USEC": "600000"})
+
+        def listen(word: str) -> None:
+            while not any(word in item for item in heard):
+                heard.append(manager.recv(4096).decode())
+
+        listen("READY=1")
+        heard.clear()
+        listen("WATCHDOG=1")
+        heard.clear()
+        listen("WATCHDOG=1")
+        node.process.terminate()
+        listen("STOPPING=1")
+    assert node.process.wait(5) == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MiB of its own."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(path)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def refusal_of_sealing(owner: NodeClient) -> str:
+    """Seal small bundles until there is no room for one."""
+    for _ in range(50):
+        try:
+            owner.seal(T, gas_limit=200_000)
+        except BpciError as error:
+            return error.code
+    raise AssertionError("the disk never got full")
+
+
+def test_a_full_disk_is_said_halves_nothing_and_passes(
+    start: Callable[..., Any], raws: list[bytes], small_disk: Path, bpci: Callable[..., Any]
+) -> None:
+    node = start(state_dir=small_disk / "state")
+    ballast = small_disk / "ballast"
+    with node.client() as client, node.owner() as owner:
+        before = [item.receipt for item in client.submit_entries(T, raws[:100]) if item.receipt is not None]
+        assert client.is_ready()
+        ballast.write_bytes(b"x" * (20 << 20))
+        with pytest.raises(BpciError) as reserve:
+            client.submit_entries(T, raws[100:200])
+        assert reserve.value.code == "storage.full"
+        assert not client.is_ready()
+        with ballast.open("ab") as file:
+            room = os.statvfs(small_disk)
+            file.write(b"x" * (room.f_bavail * room.f_frsize))
+        assert refusal_of_sealing(owner) in ("storage.full", "storage.guard", "storage.io")
+        # It goes on answering, and nothing that was promised is lost.
+        assert client.status()["targets"][T]["arrivals"] == 100
+        assert bpci("node", "status", "--node", node.url).returncode == 1
+        assert honoured(node, before)
+        ballast.unlink()
+        for _ in range(100):
+            if client.is_ready():
+                break
+            time.sleep(0.1)
+        assert client.is_ready()
+        more = client.submit_entries(T, raws[100:200])
+        assert all(item.receipt is not None for item in more)
+        numbers = [EntryReceipt.decode(item.receipt).arrival_seq for item in more if item.receipt is not None]
+        assert numbers == list(range(101, 201))
+    node.kill()
+    again = start(state_dir=small_disk / "state")
+    assert honoured(again, before)
+    with again.owner() as owner:
+        assert owner.seal(T)
