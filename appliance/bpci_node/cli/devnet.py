@@ -67,7 +67,7 @@ def up(*, directory: Path | None, port: int | None, as_json: bool) -> None:
         else:
             chosen = port or _former_port(home) or 8545
             _require_free(chosen)
-            _write_files(home, chosen)
+            write_files(home, chosen)
             pid = _start(home)
         found = _describe(home, pid)
     emit(found, as_json, _render)
@@ -183,8 +183,8 @@ def _by_whom(port: int) -> str:
     return " by a process of another user"
 
 
-def _write_files(home: Path, port: int) -> None:
-    """Write keys once, and the configuration anew."""
+def write_files(home: Path, port: int) -> None:
+    """Write the devnet's keys, once, and its configuration, anew."""
     from bpci_node.primitives.keys import derive_keys, new_phrase
     from bpci_node.runtime.config import (
         ApiSection,
