@@ -15,12 +15,14 @@ from typing import Any
 
 import tomli_w
 
+from bpci_node.chain import registration
 from bpci_node.chain.genesis import NAME_FORM
 from bpci_node.errors import UsageError
+from bpci_node.primitives.derivation import MAX_INSTANCE
 from bpci_node.runtime.table import TableReader
 
-NODE_TYPES = ("bpi-community", "bpci-enterprise", "hybrid")
-NODE_FLAGS = ("app_hosting", "validator", "bank_sponsored", "community_operated")
+NODE_TYPES = registration.NODE_TYPES
+NODE_FLAGS = registration.FLAGS
 DEFAULT_PORT = 8545
 DEFAULT_OWNER_SOCKET = Path("/run/bpci/owner.sock")
 DEFAULT_FEE_BIN_WEI = 5_000_000_000
@@ -39,7 +41,7 @@ class NodeSection:
     flags: tuple[str, ...] = ()
     """Of ``NODE_FLAGS``."""
     capabilities: tuple[str, ...] = ()
-    """Free words, at most 32."""
+    """Free words, at most 16."""
     endpoints: tuple[str, ...] = ()
     """Base URLs at which others reach this node, at most 8."""
     instance: int = 0
@@ -113,10 +115,10 @@ class LimitsSection:
     """Open connections, all sources together."""
     connections_per_source: int = 64
     """Open connections of one source address."""
-    pool_entries: int = 1_000_000
-    """Entries that wait, all targets together."""
-    pool_bytes: int = 1024 * MIB
-    """Raw bytes of the entries that wait, all targets together."""
+    pool_entries: int = 100_000
+    """Entries that wait, per target."""
+    pool_bytes: int = 256 * MIB
+    """Raw bytes of the entries that wait, per target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +277,9 @@ def _node(reader: TableReader) -> NodeSection:
         name=reader.text("name", None, r"[^\x00-\x1f\x7f]{1,64}", "1 to 64 printable characters"),
         type=reader.choice("type", "bpi-community", NODE_TYPES),
         flags=reader.texts("flags", len(NODE_FLAGS), "|".join(NODE_FLAGS)),
-        capabilities=reader.texts("capabilities", 32, r"[a-z0-9][a-z0-9._-]{0,31}"),
-        endpoints=reader.urls("endpoints", 8),
-        instance=reader.integer("instance", 0, 2**31, 0),
+        capabilities=reader.texts("capabilities", registration.MAX_CAPABILITIES, r"[a-z0-9.-]{1,40}"),
+        endpoints=reader.urls("endpoints", registration.MAX_ENDPOINTS),
+        instance=reader.integer("instance", 0, MAX_INSTANCE, 0),
     )
     reader.done()
     return section
