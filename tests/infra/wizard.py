@@ -29,19 +29,22 @@ def go_through(console: Console, owner: Owner, registry_url: str) -> list[str]:
     sees("Way out")
     console.press("enter")
 
-    sees("Step 4 of 9 · Owner")
-    console.press("enter")  # the login name stands there already
-    for _ in range(2):
+    sees("> Login name")
+    console.press("enter")  # it stands there already
+    for name in ("Password", "Password again"):
+        sees(f"> {name}(  |$)")
         console.type(owner.password)
-        console.press("enter")
-    console.press("tab", "tab")
+        console.press("tab")
+    sees("> Web password")
+    console.press("tab")
+    sees("> Add a key")
     console.type(owner.public_key)
     console.press("enter")
     sees("Added")
     console.press("enter")
 
-    sees("Step 5 of 9 · Identity")
-    console.press("enter")  # a new identity
+    sees(r"> \(•\) A new identity")
+    console.press("enter")
     sees("Write these 24 words")
     sees(r"\b24 +[a-z]+")
     words = {int(number): word for number, word in re.findall(r"\b(\d{1,2}) +([a-z]{3,8})\b", console.text())}
@@ -49,16 +52,28 @@ def go_through(console: Console, owner: Owner, registry_url: str) -> list[str]:
     console.press("enter")
     sees("Type these words")
     for position in re.findall(r"Word (\d+)", console.text()):
+        sees(f"> Word {position}( |$)")
         console.type(words[int(position)])
         console.press("enter")
 
-    sees("Step 6 of 9 · Node")
+    sees("> Node's name")
     console.press("enter")  # this small machine is no community node, and is told so
     sees("does not meet that profile")
-    console.press("down", "down", "enter")
+    sees(r"> \(•\) Community: 8 processors")
+    console.press("down")
+    sees(r"> \(•\) Enterprise: 16 processors")
+    console.press("down")
+    sees(r"> \(•\) Development")
+    console.press("enter")
 
-    sees("Step 7 of 9 · Ledger")
-    console.press("down", "down", "tab")
+    sees(r"Step 7 of 9 · Ledger")
+    sees(r"> \(•\) A ledger of its own")
+    console.press("down")
+    sees(r"> \(•\) A network, by its file")
+    console.press("down")
+    sees("    Address")
+    console.press("tab")
+    sees("> Address")
     console.type(registry_url)
     console.press("enter")
     sees("Enter joins it")
