@@ -9,10 +9,21 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from bpci_node.errors import UsageError
 
 MACHINE_URL = "http://127.0.0.1:8545"
 MACHINE_SOCKET = Path("/run/bpci/owner.sock")
+
+
+dir_option = click.option(
+    "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), help="The devnet in this directory."
+)
+node_option = click.option("--node", "url", metavar="URL", help="The node at this URL.")
+socket_option = click.option(
+    "--socket", type=click.Path(path_type=Path), metavar="PATH", help="The node behind this owner's socket."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +86,14 @@ def find_node(directory: Path | None, url: str | None) -> NodePlace:
     if MACHINE_SOCKET.exists() or not (default_directory() / "node.toml").exists():
         return NodePlace(MACHINE_URL, MACHINE_SOCKET)
     return devnet_place(default_directory())
+
+
+def find_socket(directory: Path | None, socket: Path | None) -> Path:
+    """Return the owner's socket that ``--dir`` or ``--socket`` means, as :func:`find_node`.
+
+    Raises:
+        UsageError: both are given (``usage.call``), or there is no devnet (``devnet.none``).
+    """
+    if directory is not None and socket is not None:
+        raise UsageError("--dir and --socket exclude one another", code="usage.call")
+    return socket or find_node(directory, None).socket or MACHINE_SOCKET

@@ -8,17 +8,10 @@ from typing import Any
 
 import click
 
-from bpci_node.cli.local import NodePlace, find_node
+from bpci_node.cli.local import NodePlace, dir_option, find_node, node_option
 from bpci_node.cli.output import Progress, emit, fields, json_option, table
 from bpci_node.errors import BpciError, ProofError, UsageError
 
-dir_option = click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The devnet in this directory.",
-)
-node_option = click.option("--node", "url", metavar="URL", help="The node at this URL.")
 target_option = click.option(
     "--target", default="eip155:1", show_default=True, metavar="CHAIN", help="Target chain, CAIP-2."
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
 from bpci_node.cli.output import emit, fields, json_option, say, table
 from bpci_node.errors import UsageError
 
@@ -14,22 +15,15 @@ if TYPE_CHECKING:
     from bpci_node.network.client import NodeClient
 
 DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
-DEFAULT_URL = "http://127.0.0.1:8545"
-DEFAULT_SOCKET = Path("/run/bpci/owner.sock")
-
-node_option = click.option("--node", metavar="URL", help=f"Ask this node.  [default: {DEFAULT_URL}]")
-socket_option = click.option(
-    "--socket",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_SOCKET,
-    show_default=True,
-    help="Owner's socket of the node on this machine.",
-)
 
 
 @click.group("node")
 def command() -> None:
-    """Run a node, and ask one."""
+    """Run a node, and ask one.
+
+    Without --dir, --node and --socket a command means the node of this machine if it has one, else the devnet in its
+    default directory.
+    """
 
 
 @command.command("run")
@@ -62,9 +56,10 @@ def run(*, config: Path, check: bool) -> None:
 
 
 @command.command("status")
+@dir_option
 @node_option
 @json_option
-def status(*, node: str | None, as_json: bool) -> int:
+def status(*, directory: Path | None, url: str | None, as_json: bool) -> int:
     r"""Show a node's state. Exit status 1 if it is not ready, 3 if it can't be reached.
 
     \b
@@ -74,7 +69,7 @@ def status(*, node: str | None, as_json: bool) -> int:
     """
     from bpci_node.network.client import NodeClient
 
-    with NodeClient(node or DEFAULT_URL) as client:
+    with NodeClient(find_node(directory, url).url) as client:
         found = client.status()
         found["ready"] = client.is_ready()
         emit(found, as_json, lambda data: render_status(client.where, data))
@@ -82,6 +77,7 @@ def status(*, node: str | None, as_json: bool) -> int:
 
 
 @command.command("register")
+@dir_option
 @socket_option
 @click.option(
     "--hardware-report",
@@ -96,7 +92,14 @@ def status(*, node: str | None, as_json: bool) -> int:
     help="The registry's answer (JSON) that the report was made over.",
 )
 @json_option
-def register(*, socket: Path, hardware_report: Path | None, challenge: Path | None, as_json: bool) -> None:
+def register(
+    *,
+    directory: Path | None,
+    socket: Path | None,
+    hardware_report: Path | None,
+    challenge: Path | None,
+    as_json: bool,
+) -> None:
     r"""Register the node of this machine with its registry, or bring its registration up to date.
 
     \b
@@ -107,16 +110,17 @@ def register(*, socket: Path, hardware_report: Path | None, challenge: Path | No
     from bpci_node.network.client import NodeClient
 
     report = _report(hardware_report, challenge)
-    with NodeClient(socket, timeout_seconds=60.0) as client:
+    with NodeClient(find_socket(directory, socket), timeout_seconds=60.0) as client:
         found = client.register(report)
     emit(found, as_json, lambda data: f"registered as {data['account']}")
 
 
 @command.command("list")
+@dir_option
 @node_option
 @click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
 @json_option
-def list_nodes(*, node: str | None, node_type: str | None, as_json: bool) -> None:
+def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None, as_json: bool) -> None:
     r"""List registered nodes.
 
     \b
@@ -126,13 +130,14 @@ def list_nodes(*, node: str | None, node_type: str | None, as_json: bool) -> Non
     """
     from bpci_node.network.client import NodeClient
 
-    with NodeClient(node or DEFAULT_URL) as client:
+    with NodeClient(find_node(directory, url).url) as client:
         emit(all_nodes(client, node_type), as_json, render_nodes)
 
 
 @command.command("stop")
+@dir_option
 @socket_option
-def stop(*, socket: Path) -> None:
+def stop(*, directory: Path | None, socket: Path | None) -> None:
     r"""Stop the node of this machine gracefully, through the owner's socket.
 
     Under systemd use 'systemctl stop bpci-node', or it is started again.
@@ -143,7 +148,7 @@ def stop(*, socket: Path) -> None:
     """
     from bpci_node.network.client import NodeClient
 
-    with NodeClient(socket) as client:
+    with NodeClient(find_socket(directory, socket)) as client:
         client.stop()
     say("the node is stopping")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from bpci_node.cli.local import MACHINE_URL
-from bpci_node.cli.node import all_nodes, node_option, render_nodes, socket_option
+from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
+from bpci_node.cli.node import all_nodes, render_nodes
 from bpci_node.cli.output import emit, fields, json_option
 
 network_option = click.option(
@@ -25,10 +25,11 @@ def command() -> None:
 
 
 @command.command("list")
+@dir_option
 @node_option
 @click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
 @json_option
-def list_nodes(*, node: str | None, node_type: str | None, as_json: bool) -> None:
+def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None, as_json: bool) -> None:
     r"""List registered nodes.
 
     \b
@@ -38,16 +39,17 @@ def list_nodes(*, node: str | None, node_type: str | None, as_json: bool) -> Non
     """
     from bpci_node.network.client import NodeClient
 
-    with NodeClient(node or MACHINE_URL) as client:
+    with NodeClient(find_node(directory, url).url) as client:
         emit(all_nodes(client, node_type), as_json, render_nodes)
 
 
 @command.command("show")
 @click.argument("name", metavar="ACCOUNT_OR_DID")
+@dir_option
 @node_option
 @network_option
 @json_option
-def show(*, name: str, node: str | None, network: Path | None, as_json: bool) -> None:
+def show(*, name: str, directory: Path | None, url: str | None, network: Path | None, as_json: bool) -> None:
     r"""Show one registered node and its certificate. Exit status 1 if there is none, or the certificate is refused.
 
     \b
@@ -59,12 +61,13 @@ def show(*, name: str, node: str | None, network: Path | None, as_json: bool) ->
     from bpci_node.network.client import NodeClient
 
     trusted = None if network is None else file.load(network)
-    with NodeClient(node or MACHINE_URL, network=trusted) as client:
+    with NodeClient(find_node(directory, url).url, network=trusted) as client:
         found = client.node(name)
     emit({**found, "checked": trusted is not None}, as_json, _render)
 
 
 @command.command("register-node")
+@dir_option
 @socket_option
 @click.option(
     "--type", "node_type", type=click.Choice(["bpi-community", "bpci-enterprise", "hybrid"]), help="Its type."
@@ -76,7 +79,8 @@ def show(*, name: str, node: str | None, network: Path | None, as_json: bool) ->
 @json_option
 def register_node(
     *,
-    socket: Path,
+    directory: Path | None,
+    socket: Path | None,
     node_type: str | None,
     app_hosting: bool,
     validator: bool,
@@ -104,7 +108,7 @@ def register_node(
         changes["node_type"] = node_type
     if any(given.values()):
         changes["flags"] = [name for name, is_set in given.items() if is_set]
-    with NodeClient(socket) as client:
+    with NodeClient(find_socket(directory, socket)) as client:
         found = client.register(changes)
     emit(found, as_json, lambda data: f"registered as {data['account']}")
 

@@ -15,9 +15,15 @@ from bpci_node.gateway.problems import fault, problem_response
 
 log = logging.getLogger("bpci.gateway")
 
+MAX_HELD_BYTES = 256 << 20
+"""Bodies of all running requests together."""
+
 
 class Gate:
-    """Wraps an application: one token per request and source, one metric per reply, no foreign error outside."""
+    """Wraps an application: a token per request and source, bounded memory for bodies, a metric per reply.
+
+    No foreign error gets outside.
+    """
 
     def __init__(self, app: ASGIApp, *, rate: RateLimit | None, metrics: Metrics | None) -> None:
         """Wrap ``app``.
@@ -28,6 +34,7 @@ class Gate:
         """
         self._app, self._rate, self._metrics = app, rate, metrics
         self._second, self._text = 0, b""
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -45,10 +52,22 @@ class Gate:
                 is_complete = True
             await send(message)
 
+        held_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal held_bytes
+            message = await receive()
+            size = len(message.get("body", b""))
+            held_bytes += size
+            self._held_bytes += size
+            if self._held_bytes > MAX_HELD_BYTES:
+                raise LimitError("too many bodies are being read", code="limit.busy", hint="Try again in a second.")
+            return message
+
         try:
             if self._rate is not None:
                 self._rate.take(source_of(scope["client"][0] if scope.get("client") else None))
-            await self._app(scope, receive, watched)
+            await self._app(scope, counted, watched)
         except LimitError as error:
             await problem_response(error)(scope, receive, watched)
         except Exception:
@@ -58,6 +77,7 @@ class Gate:
             elif not is_complete:
                 raise  # the connection is closed, so that the reply is not taken for a whole one
         finally:
+            self._held_bytes -= held_bytes
             if self._metrics is not None:
                 self._metrics.note_request(_pattern(scope), status, time.perf_counter() - started)
 

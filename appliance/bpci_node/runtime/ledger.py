@@ -20,9 +20,10 @@ from bpci_node.chain.genesis import Genesis, decode_genesis
 from bpci_node.chain.registration import ACTIVE, NodeRecord
 from bpci_node.chain.registry import find_node, list_nodes
 from bpci_node.chain.result import Result
+from bpci_node.chain.state import State
 from bpci_node.consensus.embedded import Sequencer
 from bpci_node.consensus.guard import FileSignGuard
-from bpci_node.errors import BpciError, LimitError, NotFoundError, UsageError
+from bpci_node.errors import BpciError, LimitError, NotFoundError, StorageError, UsageError
 from bpci_node.network.file import NetworkFile
 from bpci_node.primitives import codec
 from bpci_node.primitives.keys import Signer
@@ -69,6 +70,8 @@ class EmbeddedLedger:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._waiting: list[tuple[bytes, asyncio.Future[Result]]] = []
         self._lock = threading.Lock()
+        self.failure: StorageError | None = None
+        """Why nothing of this ledger is shown until a restart: a block is stored that the guard could not remember."""
 
     @property
     def network(self) -> NetworkFile:
@@ -100,6 +103,7 @@ class EmbeddedLedger:
         """
         if len(self._waiting) >= MAX_WAITING:
             raise LimitError("too many commands wait", code="limit.commands", hint="Try again in a second.")
+        self._state()
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiting.append((signed, future))
@@ -119,6 +123,8 @@ class EmbeddedLedger:
         try:
             outcomes = list(self._sequencer.submit([signed for signed, _ in taken], self._clock_ms()))
         except BpciError as error:
+            if isinstance(error, StorageError) and error.code == "storage.guard":
+                self.failure = error
             outcomes = [error] * len(taken)
         for (_, future), outcome in zip(taken, outcomes, strict=True):
             future.get_loop().call_soon_threadsafe(_settle, future, outcome)
@@ -130,7 +136,7 @@ class EmbeddedLedger:
             NotFoundError: no such node (``registry.unknown``).
             FormatError: no name of a node (``format.did``).
         """
-        record = find_node(self._sequencer.machine.state, name)
+        record = find_node(self._state(), name)
         certificate = await self._run(lambda: self._certificate(record.account)) if record.status == ACTIVE else None
         return _record_map(record), certificate
 
@@ -139,8 +145,7 @@ class EmbeddedLedger:
 
     async def list_nodes(self, *, node_type: str | None, status: str | None, after: str, limit: int) -> list[Any]:
         """Return records of nodes in order of their accounts."""
-        state = self._sequencer.machine.state
-        records = list_nodes(state, node_type=node_type, status=status, after=after, limit=limit)
+        records = list_nodes(self._state(), node_type=node_type, status=status, after=after, limit=limit)
         return [_record_map(record) for record in records]
 
     async def account(self, account_id: str) -> dict[str, Any]:
@@ -149,7 +154,7 @@ class EmbeddedLedger:
         Raises:
             NotFoundError: no such account (``chain.account``).
         """
-        account = load_account(self._sequencer.machine.state, account_id) if account_id.isascii() else None
+        account = load_account(self._state(), account_id) if account_id.isascii() else None
         if account is None:
             raise NotFoundError("there is no such account", code="chain.account")
         return account.as_map()
@@ -163,6 +168,7 @@ class EmbeddedLedger:
         return await asyncio.to_thread(self._block, height)
 
     def _block(self, height: int) -> dict[str, Any]:
+        self._state()
         data = self._blocks.block(height)
         if data is None:
             raise NotFoundError(f"there is no block {height}", code="chain.block")
@@ -174,6 +180,16 @@ class EmbeddedLedger:
             "commands": self._blocks.commands(height),
             "results": [codec.decode(result) for result in self._blocks.results(height)],
         }
+
+    def _state(self) -> State:
+        """Return the state after the last block.
+
+        Raises:
+            StorageError: the last block must not be shown (``storage.guard``).
+        """
+        if self.failure is not None:
+            raise self.failure
+        return self._sequencer.machine.state
 
     def close(self) -> None:
         """Finish the block that is being made."""

@@ -158,6 +158,10 @@ class RemoteRegistry:
                     return question(client)
                 except UnreachableError as error:
                     reasons.append(error.message)
+                except NotFoundError as error:
+                    if error.code != "registry.elsewhere":
+                        raise
+                    reasons.append(error.message)
         raise UnreachableError(
             f"no node of the network can be reached: {reasons[-1]}",
             code="unreachable.registry",
@@ -232,13 +236,15 @@ async def fetch_certificate(registry: Registry, node_key: bytes, network: Networ
     return found[1] if certificate.node_key == node_key else None
 
 
-def is_certificate_of(certificate: bytes, node_key: bytes, network: NetworkFile) -> bool:
-    """Tell whether a kept certificate is this node's, of this network."""
+def certified_account(certificate: bytes | None, node_key: bytes, network: NetworkFile) -> str | None:
+    """Return the account that a kept certificate gives to this node; ``None`` if it is not of this node and network."""
+    if not certificate:
+        return None
     try:
         found = verify_certificate(certificate, registry_key=network.registry_key, ledger_id=network.ledger_id)
     except BpciError:
-        return False
-    return found.node_key == node_key
+        return None
+    return found.node_id if found.node_key == node_key else None
 
 
 def _differs(record: dict[str, Any], body: NodeRegistration) -> bool:

@@ -110,9 +110,9 @@ class Node:
                 for name, pool in self.pools.items()
             }
             self._restore()
-            kept = self.store.meta("certificate")
-            is_ours = kept is not None and membership.is_certificate_of(kept, self.signer.public_key, self.network)
-            self.certificate = kept if is_ours else None
+            self.certificate: bytes | None = None
+            self.account = account_id_of(self.signer.public_key)
+            self._take_certificate(self.store.meta("certificate"))
         except BaseException:
             self.store.close()
             raise
@@ -251,6 +251,8 @@ class Node:
                 certificate=self.certificate,
             )
 
+        # A bundle that was stored and could not be remembered then, is remembered now, before one follows it.
+        await asyncio.to_thread(sealer.check_guard, self.store)
         bundle = await asyncio.wrap_future(self.store.writer.submit(write, undo=pool.forget))
         await asyncio.to_thread(sealer.remember, bundle)
         self.counters.bundles += 1
@@ -264,7 +266,9 @@ class Node:
             NotFoundError: no such target (``entry.target``) or bundle (``bundle.unknown``).
         """
         self._pool(target)
-        data = await asyncio.to_thread(journal.find_bundle, self.store, target, sequence)
+        data = None
+        if sequence <= self._sealers[target].shown:
+            data = await asyncio.to_thread(journal.find_bundle, self.store, target, sequence)
         if data is None:
             raise NotFoundError(f"there is no bundle {sequence} of {target} here", code="bundle.unknown")
         return data
@@ -306,13 +310,19 @@ class Node:
             BpciError: the registry could not be asked, or its answer does not hold.
         """
         found = await membership.fetch_certificate(self._registry, self.signer.public_key, self.network)
-        if found is not None:
-            await self._keep_certificate(found)
+        await self._keep_certificate(found)
 
-    async def _keep_certificate(self, certificate: bytes) -> None:
+    async def _keep_certificate(self, certificate: bytes | None) -> None:
+        """Keep what the registry says now; a node that it no longer knows, or that has retired, has none."""
         if certificate != self.certificate:
-            await asyncio.to_thread(self.store.set_meta, "certificate", certificate)
-            self.certificate = certificate
+            await asyncio.to_thread(self.store.set_meta, "certificate", certificate or b"")
+            self._take_certificate(certificate)
+
+    def _take_certificate(self, data: bytes | None) -> None:
+        """Seal under this certificate, if it is one of this node on its network."""
+        account = membership.certified_account(data, self.signer.public_key, self.network)
+        self.certificate = None if account is None else data
+        self.account = account or account_id_of(self.signer.public_key)
 
     # State
 
@@ -324,7 +334,7 @@ class Node:
             "version": __version__,
             "node": {
                 "did": did_of(self.signer.public_key),
-                "account": account_id_of(self.signer.public_key),
+                "account": self.account,
                 "name": node.name,
                 "type": node.type,
                 "registered": self.certificate is not None,
@@ -353,6 +363,8 @@ class Node:
         found: list[BpciError] = []
         if self.stopping.is_set():
             found.append(stopping_error())
+        if self.ledger is not None and self.ledger.failure is not None:
+            found.append(self.ledger.failure)
         if self.store.writer.error is not None:
             found.append(self.store.writer.error)
         elif not self.stopping.is_set():

@@ -27,20 +27,22 @@ class Sealer:
     def __init__(self, pool: TargetPool, *, signer: Signer, ledger_id: str, guard_directory: Path) -> None:
         self._pool, self._signer, self._ledger_id = pool, signer, ledger_id
         self._guard = FileSignGuard(guard_directory / f"bundles-{pool.target.id.replace(':', '-')}")
+        self.shown = 0
+        """Sequence of the last bundle that may be shown: the guard remembers it, or one after it."""
 
     def check_guard(self, reader: Reader) -> None:
-        """Compare the guard with the last stored bundle, before the first sealing after a start.
+        """Compare the guard with the last stored bundle, and let it catch up; before a sealing.
 
         Raises:
             RefusedError: the data was restored (``sign.rolled_back``), or a stored bundle is not the one that was
                 signed (``sign.conflict``).
             StorageError: the guard can't be read or written (``storage.guard``).
         """
-        last = journal.last_bundle(reader, self._pool.target.id)
+        last = journal.last_bundle(reader, self._pool.target.id) or (0, NO_PARENT)
         remembered = self._guard.last()
-        if last is None and remembered is None:
-            return
-        if last is None or remembered is None or remembered[0] > last[0]:
+        # A new target begins with a guard that remembers nothing, so that one that is missing later shows.
+        is_new = last[0] == 0 and remembered is None
+        if not is_new and (remembered is None or remembered[0] > last[0]):
             raise RefusedError(
                 "the bundles of this target end before the last one that was signed: the data was restored",
                 code="sign.rolled_back",
@@ -48,6 +50,7 @@ class Sealer:
                 " a bundle that others hold.",
             )
         self._guard.advance(*last)
+        self.shown = last[0]
 
     def seal(
         self,
@@ -104,3 +107,4 @@ class Sealer:
             StorageError: the guard can't be written (``storage.guard``).
         """
         self._guard.advance(bundle.sequence, bundle.digest)
+        self.shown = bundle.sequence
