@@ -32,7 +32,7 @@ packages_of() {
     image) echo packer qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring mtools dosfstools fdisk \
       e2fsprogs zstd rsync openssh-client openssl ;;
     check) echo shellcheck packer vagrant vagrant-libvirt openssh-client ;;
-    test) echo systemd systemd-container dbus iproute2 git openssh-client ;;
+    test) echo mmdebstrap debian-archive-keyring systemd systemd-container dbus iproute2 git openssh-client ;;
   esac
 }
 
