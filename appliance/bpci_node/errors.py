@@ -1,6 +1,6 @@
 """Every error that the product raises on purpose, in families by what the caller can do about it.
 
-Each class has a stable ``code`` (lower case, dotted, listed in ``docs/spec/errors.md``) and an exit status of the
+Each class has a stable ``code`` (lower case, dotted, listed in ``docs/spec/errors/``) and an exit status of the
 command line (``STATUS``). ``hint`` says in one sentence what to do next. Foreign exceptions are translated into these
 at the boundary where they appear; none leaks through a public function.
 """

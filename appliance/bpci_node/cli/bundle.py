@@ -26,7 +26,7 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @json_option
 def show(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
-    r"""Print what FILE says of itself; "-" reads standard input. Nothing is verified.
+    """Print what FILE says of itself; "-" reads standard input. Nothing is verified.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def show(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes opti
 )
 @json_option
 def verify(file: Path, signer: str | None, network: Path | None, as_json: bool) -> None:  # noqa: FBT001 - as above
-    r"""Check FILE against a signer or a network that you trust; "-" reads standard input.
+    """Check FILE against a signer or a network that you trust; "-" reads standard input.
 
     Exit status: 0 it holds, 1 it is refused, 2 the call was wrong, 3 nobody said whom to trust.
 

@@ -8,7 +8,7 @@ import click
 @click.command("console")
 @click.option("--port", type=click.IntRange(1, 65535), default=8545, show_default=True, help="Port of the node's API.")
 def command(port: int) -> int:
-    r"""Show this node's state, refreshed every two seconds, without any right to change it.
+    """Show this node's state, refreshed every two seconds, without any right to change it.
 
     Exit status: 10 when "S" was pressed, to ask whoever started it for the owner's login.
 

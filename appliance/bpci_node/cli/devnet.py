@@ -44,7 +44,7 @@ def command() -> None:
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of its API.  [default: 8545, or the one it had]")
 @json_option
 def up(*, directory: Path | None, port: int | None, as_json: bool) -> None:
-    r"""Start the devnet, or say where it already runs.
+    """Start the devnet, or say where it already runs.
 
     A fresh recovery phrase is made at the first start and kept in the directory, readable by you alone.
 
@@ -77,7 +77,7 @@ def up(*, directory: Path | None, port: int | None, as_json: bool) -> None:
 @dir_option
 @json_option
 def status(*, directory: Path | None, as_json: bool) -> int:
-    r"""Say whether the devnet runs, and where. Exit status 1 if it does not.
+    """Say whether the devnet runs, and where. Exit status 1 if it does not.
 
     \b
     Examples:
@@ -97,7 +97,7 @@ def status(*, directory: Path | None, as_json: bool) -> int:
 @dir_option
 @json_option
 def down(*, directory: Path | None, as_json: bool) -> None:
-    r"""Stop the devnet; its data stays.
+    """Stop the devnet; its data stays.
 
     \b
     Examples:

@@ -65,7 +65,7 @@ def check(
     challenge: Path | None,
     as_json: bool,
 ) -> int:
-    r"""Measure this machine and hold it against a profile.
+    """Measure this machine and hold it against a profile.
 
     Exit status: 0 it meets the profile (perhaps with warnings), 1 it does not, 3 something needed could not be told.
     Some facts (memory modules, firmware variables) are readable by root only.

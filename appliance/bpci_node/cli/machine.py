@@ -14,7 +14,7 @@ def command() -> None:
 
 @command.command("apply")
 def apply() -> None:
-    r"""Put the owner's settings on this root file system: name, keyboard, network, account, node, SSH.
+    """Put the owner's settings on this root file system: name, keyboard, network, account, node, SSH.
 
     Run at boot when the root was replaced. It may be repeated; without settings it does nothing.
 
@@ -30,7 +30,7 @@ def apply() -> None:
 
 @command.command("remember")
 def remember() -> None:
-    r"""Keep the owner's present password for the day when the root file system is replaced.
+    """Keep the owner's present password for the day when the root file system is replaced.
 
     'passwd' changes the password on this root only; an update brings a new root.
 

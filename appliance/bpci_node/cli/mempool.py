@@ -66,7 +66,7 @@ def replay(
     base_fee: int | None,
     as_json: bool,
 ) -> int:
-    r"""Send the transactions of Ethereum blocks (JSON or JSON.gz, as eth_getBlockByNumber gives them).
+    """Send the transactions of Ethereum blocks (JSON or JSON.gz, as eth_getBlockByNumber gives them).
 
     Every receipt is verified. Exit status 1 if the node took none and knew none.
 
@@ -133,7 +133,7 @@ def seal_command(
     base_fee: int | None,
     as_json: bool,
 ) -> None:
-    r"""Seal a bundle of what waits now, through the owner's socket of this machine.
+    """Seal a bundle of what waits now, through the owner's socket of this machine.
 
     \b
     Examples:
@@ -159,7 +159,7 @@ def seal_command(
 @node_option
 @json_option
 def status(*, directory: Path | None, url: str | None, as_json: bool) -> None:
-    r"""Show what waits at a node, per target chain.
+    """Show what waits at a node, per target chain.
 
     \b
     Examples:
@@ -180,7 +180,7 @@ def status(*, directory: Path | None, url: str | None, as_json: bool) -> None:
 @click.option("--signer", metavar="DID", help="The node that must have signed them.  [default: the node asked]")
 @json_option
 def check_receipts(*, file: Path, directory: Path | None, url: str | None, signer: str | None, as_json: bool) -> int:
-    r"""Check that a node honours every receipt in FILE: signed by it, and the entry still there or sealed.
+    """Check that a node honours every receipt in FILE: signed by it, and the entry still there or sealed.
 
     FILE is what 'bpci mempool replay --receipts' wrote. Exit status 1 if one is broken.
 

@@ -23,7 +23,7 @@ def command() -> None:
 @click.argument("source", metavar="FILE_OR_URL")
 @json_option
 def show(*, source: str, as_json: bool) -> None:
-    r"""Show a network file, from the disk or as a node gives it out.
+    """Show a network file, from the disk or as a node gives it out.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def show(*, source: str, as_json: bool) -> None:
 @click.argument("source", metavar="FILE_OR_URL")
 @json_option
 def verify(*, source: str, as_json: bool) -> int:
-    r"""Ask every URL of a network file whether it belongs to that network.
+    """Ask every URL of a network file whether it belongs to that network.
 
     Exit status: 0 every one that answers does, 1 one belongs to another network, 3 none answers.
 

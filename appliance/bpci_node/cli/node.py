@@ -32,7 +32,7 @@ def command() -> None:
 )
 @click.option("--check", is_flag=True, help="Only check the configuration, then leave.")
 def run(*, config: Path, check: bool) -> None:
-    r"""Run a node until it is told to stop (SIGTERM, Ctrl-C, or its owner).
+    """Run a node until it is told to stop (SIGTERM, Ctrl-C, or its owner).
 
     \b
     Examples:
@@ -60,7 +60,7 @@ def run(*, config: Path, check: bool) -> None:
 @node_option
 @json_option
 def status(*, directory: Path | None, url: str | None, as_json: bool) -> int:
-    r"""Show a node's state. Exit status 1 if it is not ready, 3 if it can't be reached.
+    """Show a node's state. Exit status 1 if it is not ready, 3 if it can't be reached.
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def register(
     challenge: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Register the node of this machine with its registry, or bring its registration up to date.
+    """Register the node of this machine with its registry, or bring its registration up to date.
 
     \b
     Examples:
@@ -121,7 +121,7 @@ def register(
 @click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
 @json_option
 def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None, as_json: bool) -> None:
-    r"""List registered nodes.
+    """List registered nodes.
 
     \b
     Examples:
@@ -138,7 +138,7 @@ def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None
 @dir_option
 @socket_option
 def stop(*, directory: Path | None, socket: Path | None) -> None:
-    r"""Stop the node of this machine gracefully, through the owner's socket.
+    """Stop the node of this machine gracefully, through the owner's socket.
 
     Under systemd use 'systemctl stop bpci-node', or it is started again.
 

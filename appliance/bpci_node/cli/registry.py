@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
 @json_option
 def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None, as_json: bool) -> None:
-    r"""List registered nodes.
+    """List registered nodes.
 
     \b
     Examples:
@@ -50,7 +50,7 @@ def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None
 @network_option
 @json_option
 def show(*, name: str, directory: Path | None, url: str | None, network: Path | None, as_json: bool) -> None:
-    r"""Show one registered node and its certificate. Exit status 1 if there is none, or the certificate is refused.
+    """Show one registered node and its certificate. Exit status 1 if there is none, or the certificate is refused.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def register_node(
     community_operated: bool,
     as_json: bool,
 ) -> None:
-    r"""Register the node of this machine, as its configuration describes it unless an option says otherwise.
+    """Register the node of this machine, as its configuration describes it unless an option says otherwise.
 
     \b
     Examples:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="With --answers: check them and show the plan, write nothing.")
 @json_option
 def command(answers: Path | None, console: bool, dry_run: bool, as_json: bool) -> int:  # noqa: FBT001 - click passes every option by name
-    r"""Set this machine up: in the wizard, or from an answers file.
+    """Set this machine up: in the wizard, or from an answers file.
 
     Interrupted, it goes on where it stopped when it is started again. Exit status: 0 set up, 1 a step failed,
     2 the answers are wrong, 3 something outside could not be reached.

@@ -15,7 +15,7 @@ from bpci_node.gateway.problems import fault, problem_response
 
 log = logging.getLogger("bpci.gateway")
 
-MAX_HELD_BYTES = 256 << 20
+MAX_HELD_BYTES = 128 << 20
 """Bodies of all running requests together."""
 
 

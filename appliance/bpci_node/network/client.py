@@ -13,11 +13,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
-from bpci_node.chain.certificate import verify_certificate
-from bpci_node.chain.challenge import Challenge, verify_challenge
-from bpci_node.errors import BpciError, FormatError, ProofError, RefusedError
+from bpci_node.errors import BpciError, ProofError
 from bpci_node.network import file as network_file
 from bpci_node.network.auth import sign_request
+from bpci_node.network.checks import check_certificate, check_challenge, malformed, other_ledger
 from bpci_node.network.file import NetworkFile
 from bpci_node.network.transport import TIMEOUT_SECONDS, Reply, Transport, error_of_problem
 from bpci_node.network.wire import AUTH_HEADER, CBOR, bytes_of
@@ -104,7 +103,7 @@ class NodeClient:
         status = self._map(self._transport.value("GET", "/v1/status"), "v", "node", "ledger")
         ledger = status["ledger"].get("id") if isinstance(status["ledger"], dict) else None
         if self._network is not None and ledger != self._network.ledger_id:
-            raise _other_ledger(self.where)
+            raise other_ledger(self.where)
         return status
 
     def is_ready(self) -> bool:
@@ -127,7 +126,7 @@ class NodeClient:
             self._network.ledger_id,
             self._network.registry_key,
         ):
-            raise _other_ledger(self.where)
+            raise other_ledger(self.where)
         return found
 
     def node(self, name: str) -> dict[str, Any]:
@@ -141,7 +140,7 @@ class NodeClient:
             self._transport.value("GET", f"/v1/registry/nodes/{quote(name, safe=':')}"), "node", "certificate"
         )
         if self._network is not None:
-            self._check_certificate(found, name)
+            check_certificate(self.where, self._network, found, name)
         return found
 
     def nodes(self, *, node_type: str | None = None, after: str | None = None, limit: int = 100) -> dict[str, Any]:
@@ -206,23 +205,10 @@ class NodeClient:
         challenge = bytes_of(value["challenge"], what="challenge")
         signature = bytes_of(value["signature"], what="signature")
         if self._network is not None:
-            found = self._check_challenge(challenge, signature, self._network)
+            found = check_challenge(self.where, self._network, challenge, signature)
             if found.node_key != node_key:
                 raise ProofError(f"{self.where} sent a challenge for another key", code="proof.challenge")
         return SignedChallenge(challenge, signature)
-
-    def _check_challenge(self, challenge: bytes, signature: bytes, network: NetworkFile) -> Challenge:
-        try:
-            # Whether it is still good is for the one who accepts the answer, by his clock; 0 is before every end.
-            return verify_challenge(
-                challenge,
-                signature,
-                registry_key=network.registry_key,
-                ledger_id=network.ledger_id,
-                time_ms=0,
-            )
-        except RefusedError as error:
-            raise _other_ledger(self.where) from error
 
     def submit_command(self, signed: bytes) -> dict[str, Any]:
         """Send a signed command and return ``{height, results}`` when its block is final.
@@ -251,7 +237,7 @@ class NodeClient:
         )
         results = self._map(value, "v", "results")["results"]
         if not isinstance(results, list) or len(results) != len(raws):
-            raise _malformed(self.where)
+            raise malformed(self.where)
         return [self._entry_result(item) for item in results]
 
     def find_entries(self, target: str, txids: Sequence[bytes]) -> list[dict[str, Any] | None]:
@@ -264,7 +250,7 @@ class NodeClient:
         )
         results = self._map(value, "v", "results")["results"]
         if not isinstance(results, list) or len(results) != len(txids):
-            raise _malformed(self.where)
+            raise malformed(self.where)
         return [None if item is None else self._map(item, "state", "arrival_seq", "bundle") for item in results]
 
     def _entry_result(self, item: Any) -> EntryResult:
@@ -272,7 +258,7 @@ class NodeClient:
             return EntryResult(item["receipt"], None)
         error = error_of_problem(item.get("error")) if isinstance(item, dict) else None
         if error is None:
-            raise _malformed(self.where)
+            raise malformed(self.where)
         return EntryResult(None, error)
 
     # Measuring, signed by a node
@@ -286,7 +272,7 @@ class NodeClient:
         path = f"/v1/measure/download?bytes={size_bytes}"
         reply = self._signed(signer, "GET", path, b"", reply_bytes=size_bytes)
         if len(reply.body) != size_bytes:
-            raise _malformed(self.where)
+            raise malformed(self.where)
         return Transfer(size_bytes, max(reply.seconds - reply.first_byte_seconds, 1e-6))
 
     def measure_upload(self, signer: Signer, data: bytes) -> Transfer:
@@ -382,49 +368,14 @@ class NodeClient:
 
     # Checks
 
-    def _check_certificate(self, found: dict[str, Any], name: str) -> None:
-        """Check that the registry certifies what was answered; a retired node has no certificate."""
-        node, network = found["node"], self._network
-        if network is None or not isinstance(node, dict):
-            raise _malformed(self.where)
-        if found["certificate"] is None and node.get("status") != "active":
-            return
-        certificate = verify_certificate(
-            bytes_of(found["certificate"], what="certificate"),
-            registry_key=network.registry_key,
-            ledger_id=network.ledger_id,
-        )
-        key = did_of(certificate.node_key)
-        said = (node.get("account"), node.get("node_key"), node.get("instance"))
-        if said != (certificate.node_id, "0x" + certificate.node_key.hex(), certificate.instance):
-            raise ProofError(f"{self.where} answered something else than it certifies", code="proof.certificate")
-        if name.startswith("bpa1") and name != certificate.node_id:
-            raise ProofError(f"{self.where} answered for {key} instead", code="proof.certificate")
-
     def _bundle(self, reply: Reply) -> bytes:
         if reply.status >= 400:
             self._transport.decode(reply)
         if reply.media_type != CBOR:
-            raise _malformed(self.where)
+            raise malformed(self.where)
         return reply.body
 
     def _map(self, value: Any, *members: str) -> dict[str, Any]:
         if not isinstance(value, dict) or any(member not in value for member in members):
-            raise _malformed(self.where)
+            raise malformed(self.where)
         return value
-
-
-def _malformed(where: str) -> FormatError:
-    return FormatError(
-        f"{where} answered in a form that is not of this version",
-        code="format.reply",
-        hint="Compare 'bpci --version' with the node's version.",
-    )
-
-
-def _other_ledger(where: str) -> ProofError:
-    return ProofError(
-        f"{where} belongs to another network than the network file",
-        code="proof.ledger",
-        hint="Check the URL, or use that network's own file if you trust it.",
-    )

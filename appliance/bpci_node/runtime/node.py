@@ -212,7 +212,7 @@ class Node:
             "sender": found.sender,
             "arrival_ms": found.arrival_ms,
             "receipt": receipt,
-            **_place(found),
+            **journal.place_of(found),
         }
 
     async def find_entries(self, target: str, txids: Sequence[bytes]) -> list[dict[str, Any] | None]:
@@ -225,7 +225,7 @@ class Node:
 
         def look() -> list[dict[str, Any] | None]:
             found = (journal.find_entry(self.store, target, txid) for txid in txids)
-            return [None if entry is None else _place(entry) for entry in found]
+            return [None if entry is None else journal.place_of(entry) for entry in found]
 
         return await asyncio.to_thread(look)
 
@@ -345,16 +345,7 @@ class Node:
                 "height": None if ledger is None else ledger.height,
                 "root": None if ledger is None else ledger.state_root,
             },
-            "targets": {
-                name: {
-                    "count": pool.count,
-                    "bytes": pool.pool.raw_bytes,
-                    "arrivals": pool.arrival_seq,
-                    "base_fee_wei": str(pool.target.base_fee_wei),
-                    "gas_limit": pool.target.gas_limit,
-                }
-                for name, pool in self.pools.items()
-            },
+            "targets": {name: pool.status() for name, pool in self.pools.items()},
             "time_ms": clock_ms(),
         }
 
@@ -418,13 +409,3 @@ def _decode(raw: bytes) -> Transaction | BpciError:
         return decode_transaction(raw)
     except BpciError as error:
         return error
-
-
-def _place(entry: journal.JournalEntry) -> dict[str, Any]:
-    if entry.bundle is None:
-        state, bundle = "pooled", None
-    elif entry.bundle == journal.REPLACED:
-        state, bundle = "replaced", None
-    else:
-        state, bundle = "sealed", entry.bundle
-    return {"state": state, "arrival_seq": entry.arrival_seq, "bundle": bundle}

@@ -1,6 +1,7 @@
 """One target's pool together with its journal: what is in memory is what the journal says, also after a failed commit.
 
-Invariants: everything here but :attr:`TargetPool.count` and :meth:`TargetPool.is_pooled` runs in the writer's thread.
+Invariants: everything here that changes or walks the pool runs in the writer's thread; the few numbers of its status
+are read from any.
 An arrival number is given to accepted entries only, so they have no gaps. When a commit fails, the pool is built
 anew from the journal before it is used again: the journal is the truth.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
+from typing import Any
 
 from bpci_node.errors import BpciError, StorageError
 from bpci_node.mempool.pool import Pool, PoolLimits
@@ -50,10 +52,15 @@ class TargetPool:
         """Entries that wait."""
         return len(self.pool)
 
-    @property
-    def arrival_seq(self) -> int:
-        """Number of the last arrival."""
-        return self._arrival_seq
+    def status(self) -> dict[str, Any]:
+        """Return what anyone may know of this pool."""
+        return {
+            "count": self.count,
+            "bytes": self.pool.raw_bytes,
+            "arrivals": self._arrival_seq,
+            "base_fee_wei": str(self.target.base_fee_wei),
+            "gas_limit": self.target.gas_limit,
+        }
 
     def is_pooled(self, txid: bytes) -> bool:
         """Tell whether the entry waits."""

@@ -172,3 +172,14 @@ def find_bundle(reader: Reader, target: str, sequence: int) -> bytes | None:
     """Return the bundle file with this sequence."""
     rows = reader.query("SELECT data FROM bundles WHERE target = ? AND sequence = ?", (target, sequence))
     return rows[0][0] if rows else None
+
+
+def place_of(entry: JournalEntry) -> dict[str, Any]:
+    """Return where an accepted entry is: ``{state, arrival_seq, bundle}``."""
+    if entry.bundle is None:
+        state, bundle = "pooled", None
+    elif entry.bundle == REPLACED:
+        state, bundle = "replaced", None
+    else:
+        state, bundle = "sealed", entry.bundle
+    return {"state": state, "arrival_seq": entry.arrival_seq, "bundle": bundle}
