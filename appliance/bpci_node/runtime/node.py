@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bpci_node import __version__
@@ -26,6 +25,7 @@ from bpci_node.primitives.ethereum import Transaction, decode_transaction
 from bpci_node.primitives.keys import LocalSigner, Signer, did_of
 from bpci_node.runtime import membership
 from bpci_node.runtime.config import NodeConfig, NodeSection, read_key
+from bpci_node.runtime.counters import Counters
 from bpci_node.runtime.ledger import EmbeddedLedger
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
 from bpci_node.runtime.sealing import Sealer
@@ -48,16 +48,6 @@ PATIENCE_SECONDS = 20.0
 def clock_ms() -> int:
     """Return the clock, Unix milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened since the start."""
-
-    accepted: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    """By error code."""
-    bundles: int = 0
 
 
 class Node:
@@ -168,11 +158,7 @@ class Node:
             results = await self._work(lambda: [self._receipt(target, item) for item in arrivals])
         finally:
             self._waiting_bytes -= size
-        for result in results:
-            if isinstance(result, BpciError):
-                self.counters.refused[result.code] = self.counters.refused.get(result.code, 0) + 1
-            else:
-                self.counters.accepted += 1
+        self.counters.note_entries(results)
         return results
 
     def _receipt(self, target: str, item: Arrival | BpciError) -> bytes | BpciError:
