@@ -126,7 +126,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         node = Running(home, config, process)
         started.append(node)
         with node.client() as client:
-            for _ in range(400):
+            for _ in range(1200):
                 assert process.poll() is None, node.log()
                 try:
                     client.status()
