@@ -40,6 +40,20 @@ KEEP_ALIVE_SECONDS = 20
 _PEER = struct.Struct("3i")  # pid, uid, gid. Source: unix(7), SO_PEERCRED
 
 
+class _GentleTransport:
+    """A transport whose closing leaves the client time to read an answer that came before its request had ended.
+
+    Closing a socket with unread bytes resets the connection, and a reset takes the answer along.
+    """
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport = transport
+        self.close = close
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection, with bounds on heads, stalls and their numbers."""
 
@@ -57,10 +71,12 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Let the connection in, unless there are too many."""
         super().connection_made(transport)
+        self._close_now = transport.close
+        self.transport = _GentleTransport(transport, self._close)  # type: ignore[assignment]  # delegates all else
         source = source_of(self.client[0] if self.client else None)
         if not self._limit.enter(source):
             self._turn_away(LimitError("too many connections", code="limit.connections", hint="Close some first."))
-            transport.close()
+            self._close_now()
             return
         self._source = source
         self._await_head()
@@ -153,13 +169,23 @@ class LimitedProtocol(HttpToolsProtocol):
         """Send the reason and half-close; what the client still sends is dropped, until it has had time to read."""
         if self._is_turned_away:
             return
+        self.transport.write(raw_problem(error))
+        self._linger()
+
+    def _close(self) -> None:
+        """Close, at once if the request was read to its end."""
+        if self._in_message and not self._is_turned_away:
+            self._linger()
+        else:
+            self._close_now()
+
+    def _linger(self) -> None:
         self._is_turned_away = True
         self._head_bytes = None
         self._stop_timer()
-        self.transport.write(raw_problem(error))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self._timer = self.loop.call_later(LINGER_SECONDS, self._close_now)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
