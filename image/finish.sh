@@ -61,7 +61,9 @@ remove_leftovers() {
 }
 
 remove_cloud_init() {
-  if in_root "$root" dpkg-query -W cloud-init >/dev/null 2>&1; then
+  # dpkg-query also knows packages that others only suggest
+  # shellcheck disable=SC2016 # dpkg-query expands it
+  if in_root "$root" dpkg-query -W -f '${db:Status-Status}\n' cloud-init 2>/dev/null | grep -qx installed; then
     in_root "$root" apt-get -q purge -y cloud-init netplan.io >&2
     in_root "$root" apt-get -q autoremove -y --purge >&2
   fi
