@@ -8,7 +8,7 @@ Usage: image/build.sh [TARGET]
 Targets:
   debian-12     from packages of this machine's own apt mirror (the default)
   ubuntu-22.04  from Ubuntu's cloud image: UBUNTU_IMAGE=<file or URL> UBUNTU_IMAGE_SHA256=<its sum>
-Results: build/image/out/bpci-os-<target>-<version>.img.zst (to flash), .qcow2, .manifest.txt, .timings, SHA256SUMS.
+Results in build/image/out: bpci-os-<target>-<version>.img.zst (to flash), .qcow2, .manifest.txt, .timings; SHA256SUMS.
 Each stage is kept under build/image/cache, and made again only when its inputs change; FORCE=1 makes all of them again.
 HELP
 }
@@ -40,8 +40,8 @@ build_seed() { image/seed.sh "$base/root" "$wheelhouse" "$1"; }
 
 cloud_seed() { # cloud_seed DIR: what Packer serves to a cloud image, and the key that opens it
   mkdir -p "$1/http" "$1/bootstrap"
-  ssh-keygen -q -t ed25519 -N '' -C bpci-image-build -f "$1/key"
-  sed "s|@PUBLIC_KEY@|$(cat "$1/key.pub")|" image/seed/user-data.in >"$1/http/user-data"
+  ssh-keygen -q -t ed25519 -N '' -C bpci-image-build -f "$1/build-key"
+  sed "s|@PUBLIC_KEY@|$(cat "$1/build-key.pub")|" image/seed/user-data.in >"$1/http/user-data"
   echo "instance-id: bpci-image-build" >"$1/http/meta-data"
   cp -r image/rootfs image/bootstrap.sh "$1/bootstrap/"
   cp "image/packages/$target.txt" "$1/bootstrap/packages.txt"
@@ -57,13 +57,13 @@ provision() { # provision DIR
     packer init image/plugins >&2
   fi
   # 9>&-: QEMU must not hold the lock when this script is gone
-  packer build -color=false -var-file="image/$target.pkrvars.hcl" "${source[@]}" -var "ssh_key=$seed/key" \
+  packer build -color=false -var-file="image/$target.pkrvars.hcl" "${source[@]}" -var "ssh_key=$seed/build-key" \
     -var "seed_directory=$seed/http" -var "wheelhouse=$wheelhouse" -var "output_directory=$1/machine" \
     -var "accelerator=$accelerator" image 9>&- 2>&1 |
     while IFS= read -r line; do say "${line#==> }"; done
 }
 
-build_image() { image/finish.sh "$target" "$machine/machine/disk.qcow2" "$wheelhouse" "$version" "$seed/key" "$1"; }
+build_image() { image/finish.sh "$target" "$machine/machine/disk.qcow2" "$wheelhouse" "$version" "$seed/build-key" "$1"; }
 
 say "gathering the node's wheels"
 wheelhouse=$repository/build/image/wheelhouse
@@ -98,7 +98,7 @@ stage "image-$target" "$(key_of "${machine##*/}" "$version" "$(digest_of image/f
 rm -f "$out/bpci-os-$target-"*
 ln "$result/bpci-os-$target-$version".* "$out/"
 cat "$cache"/*"-$target-"*/seconds >"$out/bpci-os-$target-$version.timings"
-(cd "$out" && sha256sum bpci-os-*.img.zst bpci-os-*.qcow2 bpci-os-*.manifest.txt >SHA256SUMS)
+cat "$out"/bpci-os-*.sha256 >"$out/SHA256SUMS"
 say "done: build/image/out"
 column -t "$out/bpci-os-$target-$version.timings" >&2
 (cd "$out" && ls -sh1 bpci-os-*) >&2

@@ -20,29 +20,6 @@ need_root
 target=$1 machine=$2 wheelhouse=$3 version=$4 key=$5 out=$6
 root=$out/root name=bpci-os-$target-$version
 
-# The partition with the root file system: ours by name, in a cloud image the largest.
-root_partition() { # root_partition DISK: start and size in bytes
-  sfdisk --dump "$1" | sed -nE 's/.*start= *([0-9]+), size= *([0-9]+),.*/\2 \1 &/p' | sort -n |
-    awk '{ if (/name="bpci-root-a"/) { named = $2 * 512 " " $1 * 512 } last = $2 * 512 " " $1 * 512 } END { print named ? named : last }'
-}
-
-extract() { # extract DISK ROOT
-  local start size
-  read -r start size < <(root_partition "$1")
-  mkdir -p "$2"
-  # shellcheck disable=SC2016 # the inner shell expands these; its name space takes the mount along when it ends
-  unshare --mount --propagation private -- bash -euc '
-    mkdir "$2.mounted"
-    mount -o ro,loop,offset="$3",sizelimit="$4" "$1" "$2.mounted"
-    cp -a "$2.mounted/." "$2/"
-  ' bash "$1" "$2" "$start" "$size" && return
-  say "no loop device can be had: reading the file system without mounting it"
-  find "$2" -mindepth 1 -delete
-  debugfs -R "rdump / $2" "$1?offset=$start" 2>&1 >/dev/null | sed '/^debugfs /d' >&2
-  # file capabilities are not among what is read that way; the package sets the one there is
-  in_root "$2" dpkg-reconfigure iputils-ping
-}
-
 remove_leftovers() {
   # how the build came in
   rm -rf root/.ssh root/.ansible root/.cache root/.bash_history root/.wget-hsts root/bootstrap var/cache/bpci-wheelhouse
@@ -91,9 +68,7 @@ update_node() {
 }
 
 say "reading the provisioned disk"
-qemu-img convert -O raw "$machine" "$out/machine.img"
-extract "$out/machine.img" "$root"
-rm -f "$out/machine.img"
+extract_root "$machine" "$root"
 
 say "bringing the node up to date"
 update_node
@@ -123,3 +98,4 @@ say "compressing"
 zstd -q -T0 -10 --no-progress "$out/disk.img" -o "$out/$name.img.zst"
 qemu-img convert -O qcow2 "$out/disk.img" "$out/$name.qcow2"
 rm -f "$out/disk.img"
+(cd "$out" && sha256sum "$name".* >"$name.sha256")

@@ -59,3 +59,36 @@ in_root() {
     exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
   ' bash "$root" "$@"
 }
+
+# root_partition DISK: start and size, in sectors, of the partition with the root file system: ours by name, in a cloud
+# image the largest
+root_partition() {
+  sfdisk --dump "$1" | sed -nE 's/.*start= *([0-9]+), size= *([0-9]+),.*/\2 \1 &/p' | sort -n |
+    awk '{ last = $2 " " $1 } /name="bpci-root-a"/ { ours = last } END { print ours ? ours : last }'
+}
+
+# extract_root QCOW2 DIR: the root file system of a disk as a tree, with owners
+extract_root() {
+  local start size raw=$2.disk
+  qemu-img convert -O raw "$1" "$raw"
+  read -r start size < <(root_partition "$raw")
+  start=$((start * 512)) size=$((size * 512))
+  mkdir -p "$2" "$2.mounted"
+  # The mount's name space ends with it, so nothing is left mounted. Where no loop device can be had, the file system is
+  # read without mounting it; file capabilities don't come along then, so the package that has one sets it again.
+  # shellcheck disable=SC2016 # the inner shell expands these
+  if ! unshare --mount --propagation private -- bash -euc '
+    mount -o ro,loop,offset="$3",sizelimit="$4" "$1" "$2.mounted"
+    cp -a "$2.mounted/." "$2/"
+  ' bash "$raw" "$2" "$start" "$size"; then
+    say "no loop device can be had: reading the file system without mounting it"
+    find "$2" -mindepth 1 -delete
+    debugfs -R "rdump / $2" "$raw?offset=$start" 2>&1 >/dev/null | sed '/^debugfs /d' >&2
+    in_root "$2" dpkg-reconfigure iputils-ping
+  fi
+  rmdir "$2.mounted"
+  rm "$raw"
+}
+
+# copy_ours ROOTFS ROOT: our files into a root tree, owned by root whoever checked them out, and whatever the umask was
+copy_ours() { rsync -rl --chown=root:root --chmod=D755,Fgo=rX,Fu=rwX "$1/" "$2/"; }

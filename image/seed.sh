@@ -3,7 +3,7 @@
 set -euo pipefail
 
 if [ $# -ne 3 ] || [ "$1" = --help ]; then
-  echo "Usage: image/seed.sh BASE-ROOT WHEELHOUSE DIR   (makes DIR/disk.img and DIR/key)" >&2
+  echo "Usage: image/seed.sh BASE-ROOT WHEELHOUSE DIR   (makes DIR/disk.img and DIR/build-key)" >&2
   [ "${1:-}" = --help ] && exit 0 || exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +15,7 @@ root=$out/root
 
 say "copying the base root"
 cp -a --reflink=auto "$base" "$root"
-rsync -rl --chown=root:root --chmod=D755,Fgo=rX,Fu=rwX "$here/rootfs/" "$root/"
+copy_ours "$here/rootfs" "$root"
 mkdir -p "$root/data" "$root/boot/efi"
 
 say "installing the node's dependencies"
@@ -25,6 +25,8 @@ cp -r "$wheelhouse" "$root/root/wheelhouse"
 in_root "$root" /root/install-prefix.sh /opt/bpci /root/wheelhouse --deps-only --python /usr/bin/python3 >&2
 rm -rf "$root/root/install-prefix.sh" "$root/root/wheelhouse"
 
+# made with the packages; as young as their sources in whole seconds they would be made again, slowly, at every boot
+touch "$root"/etc/console-setup/cached_*
 say "making the initial RAM disk"
 for kernel in "$root"/lib/modules/*; do
   in_root "$root" update-initramfs -c -k "${kernel##*/}" >&2
@@ -33,8 +35,8 @@ done
 rm -f "$root"/boot/*.old
 
 # How the provisioner gets in; image/finish.sh takes it out again.
-ssh-keygen -q -t ed25519 -N '' -C bpci-image-build -f "$out/key"
-install -D -m 600 "$out/key.pub" "$root/root/.ssh/authorized_keys"
+ssh-keygen -q -t ed25519 -N '' -C bpci-image-build -f "$out/build-key"
+install -D -m 600 "$out/build-key.pub" "$root/root/.ssh/authorized_keys"
 chmod 700 "$root/root/.ssh"
 printf '[Match]\nName=en*\n[Network]\nDHCP=ipv4\n' >"$root/etc/systemd/network/00-build.network"
 in_root "$root" systemctl -q enable systemd-networkd.service ssh.service
