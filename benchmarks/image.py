@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -18,10 +18,11 @@ def run() -> list[dict[str, Any]]:
     """Return the rows; the image has to be built (``make image``)."""
     image = built_image("debian-12")
     compressed = image.with_suffix(".img.zst")
-    figures = json.loads((image.parent / "figures.json").read_text())
+    timings = image.with_suffix(".timings").read_text()
+    build_seconds = sum(int(seconds) for seconds in re.findall(r"(\d+) s$", timings, re.MULTILINE))
     return [
         _row("image, compressed", compressed.stat().st_size / 1e6, "MB", "<= 500"),
-        _row("image build", figures["build_seconds"] / 60, "min", "<= 15"),
+        _row("image build", build_seconds / 60, "min", "<= 15"),
         _row("power-on to wizard, emulated", boot_to_wizard(image), "s", "<= 40"),
     ]
 

@@ -89,15 +89,15 @@ class Appliance:
         self.wait()
 
     def host(self) -> Any:
-        """Return testinfra's view of the machine, as the owner."""
+        """Return testinfra's view of the machine, as the owner, over the connection that is open already."""
         options = ssh_options(self.owner.key)
         extra = " ".join(option for option in options if option not in {"-F", "/dev/null"})
         return testinfra.get_host(
             f"ssh://{self.owner.name}@127.0.0.1:{self.machine.ports[22]}",
             ssh_config="/dev/null",
             ssh_identity_file=str(self.owner.key),
-            ssh_extra_args=extra,
-            controlpersist=60,
+            ssh_extra_args=f"{extra} -o ControlPath={self.machine.directory}/ssh-%r",
+            controlpersist=0,
         )
 
     def _boot_id(self) -> str | None:

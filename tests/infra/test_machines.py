@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
+import tomli_w
 
 from image.boot import DIRECTORY as BOOT
 from image.boot import ROOT
-from image.qemu import Hardware, Machine, overlay
+from image.qemu import Hardware, Machine, overlay, ssh_options, volume
 from tests.infra.appliance import Appliance, Owner
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(1200)]
@@ -98,3 +100,25 @@ def test_a_machine_with_ahci_e1000e_and_a_usb_keyboard_serves_its_owner(mini_pc:
     mini_pc.machine.photograph(lab / "mini-pc" / "console.png")
     mini_pc.machine.press("s")
     mini_pc.machine.console.wait_until(lambda: "Password:" in screen(), "the question for the owner's password", 60)
+
+
+def test_a_key_on_the_boot_medium_opens_the_wizard_over_ssh_and_nothing_else(lab: Path, image: Path) -> None:
+    directory = lab / "over-ssh"
+    owner = Owner(directory)
+    answers = tomli_w.dumps({"v": 1, "owner": {"ssh_keys": [owner.public_key]}})
+    medium = volume(directory / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": answers.encode()})
+    with Machine(directory, [overlay(image, directory / "disk.qcow2"), medium]).running() as machine:
+        machine.console.wait_for("· Welcome", 300)
+        ssh = ["ssh", *ssh_options(owner.key), "-p", str(machine.ports[22])]
+
+        def has_opened() -> bool:
+            # The wizard is all that this account can run, whatever is asked for.
+            session = pexpect.spawn(ssh[0], [*ssh[1:], "-tt", "bpci-setup@127.0.0.1", "id"], dimensions=(24, 80))
+            try:
+                return session.expect(["· Welcome", pexpect.EOF], timeout=120) == 0
+            finally:
+                session.close(force=True)
+
+        machine.console.wait_until(has_opened, "the wizard over SSH", 240)
+        assert machine.ssh("true", user="root", key=owner.key).returncode == 255
+        machine.kill()

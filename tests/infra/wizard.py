@@ -46,7 +46,8 @@ def go_through(console: Console, owner: Owner, registry_url: str) -> list[str]:
     sees(r"> \(•\) A new identity")
     console.press("enter")
     sees("Write these 24 words")
-    sees(r"\b24 +[a-z]+")
+    sees(r" 24 [a-z]+$")
+    sees("Enter I have written them down")
     words = {int(number): word for number, word in re.findall(r"\b(\d{1,2}) +([a-z]{3,8})\b", console.text())}
     assert sorted(words) == list(range(1, 25)), console.text()
     console.press("enter")
