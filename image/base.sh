@@ -4,7 +4,8 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-Usage: image/base.sh [--sources] TARGET DIR
+Usage: image/base.sh TARGET DIR
+       image/base.sh --sources TARGET
 Makes DIR/root with mmdebstrap, from the mirror that this machine's own apt is configured with.
   --sources  print the apt sources that would be used, and stop
 HELP
@@ -14,11 +15,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
 
-print_sources=no
-[ "${1:-}" = --help ] && { usage; exit 0; }
-[ "${1:-}" = --sources ] && { print_sources=yes; shift; }
-[ $# -ge 1 ] || { usage >&2; exit 2; }
-target=$1
+case "$# ${1:-}" in
+  *" --help") usage; exit 0 ;;
+  "2 --sources") print_sources=yes target=$2 ;;
+  "2 "[!-]*) print_sources=no target=$1 ;;
+  *) usage >&2; exit 2 ;;
+esac
 [ "$target" = debian-12 ] || fail "no base root is made for $target" "targets: debian-12"
 release=bookworm
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -41,7 +43,6 @@ if [ $print_sources = yes ]; then
   sources
   exit 0
 fi
-[ $# -eq 2 ] || { usage >&2; exit 2; }
 need_root
 root=$2/root
 work=$(mktemp -d)

@@ -2,10 +2,10 @@
 # Make the disk that Packer boots: the base root with our files, the node's dependencies and a key of this build.
 set -euo pipefail
 
-if [ $# -ne 3 ] || [ "$1" = --help ]; then
-  echo "Usage: image/seed.sh BASE-ROOT WHEELHOUSE DIR   (makes DIR/disk.img and DIR/build-key)" >&2
-  [ "${1:-}" = --help ] && exit 0 || exit 2
-fi
+usage() { echo "Usage: image/seed.sh BASE-ROOT WHEELHOUSE DIR   (makes DIR/disk.img and DIR/build-key)"; }
+
+[ "${1:-}" = --help ] && { usage; exit 0; }
+[ $# -eq 3 ] || { usage >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
