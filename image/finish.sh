@@ -56,6 +56,7 @@ verify_clean() {
   [ -z "$found" ] || fail "these were left over: ${found//$'\n'/, }"
   found=$(awk -F: '$2 !~ /^[!*]/ { print $1 }' "$root/etc/shadow")
   [ -z "$found" ] || fail "these accounts have a password: ${found//$'\n'/, }"
+  [ -u "$root/usr/bin/sudo" ] || fail "sudo has lost its setuid bit on the way"
 }
 
 update_node() {

@@ -1,7 +1,12 @@
 # shellcheck shell=bash
 # Shared by the image's build scripts: messages, content keys, cached stages, commands inside a root tree.
 
-say() { printf '[%4d s] %s\n' "$SECONDS" "$*" >&2; }
+printf -v now '%(%s)T' -1
+export BUILD_STARTED=${BUILD_STARTED:-$now} # scripts that a build calls go on counting
+say() { # say MESSAGE, with the seconds since the build started
+  printf -v now '%(%s)T' -1
+  printf '[%4d s] %s\n' $((now - BUILD_STARTED)) "$*" >&2
+}
 
 fail() { # fail MESSAGE [HINT]
   echo "error: $1" >&2
@@ -69,23 +74,22 @@ root_partition() {
 
 # extract_root QCOW2 DIR: the root file system of a disk as a tree, with owners
 extract_root() {
-  local start size raw=$2.disk
+  local start size raw=$2.disk tries=0
   qemu-img convert -O raw "$1" "$raw"
   read -r start size < <(root_partition "$raw")
   start=$((start * 512)) size=$((size * 512))
   mkdir -p "$2" "$2.mounted"
-  # The mount's name space ends with it, so nothing is left mounted. Where no loop device can be had, the file system is
-  # read without mounting it; file capabilities don't come along then, so the package that has one sets it again.
+  # The mount's name space ends with it, so nothing is left mounted. Another program may hold the last loop device for a
+  # moment. Reading without mounting (debugfs) is no way out: it drops setuid bits and file capabilities.
   # shellcheck disable=SC2016 # the inner shell expands these
-  if ! unshare --mount --propagation private -- bash -euc '
+  until unshare --mount --propagation private -- bash -euc '
     mount -o ro,loop,offset="$3",sizelimit="$4" "$1" "$2.mounted"
     cp -a "$2.mounted/." "$2/"
-  ' bash "$raw" "$2" "$start" "$size"; then
-    say "no loop device can be had: reading the file system without mounting it"
+  ' bash "$raw" "$2" "$start" "$size"; do
+    [ $((tries += 1)) -lt 10 ] || fail "no loop device can be had" "losetup --all shows who holds them"
     find "$2" -mindepth 1 -delete
-    debugfs -R "rdump / $2" "$raw?offset=$start" 2>&1 >/dev/null | sed '/^debugfs /d' >&2
-    in_root "$2" dpkg-reconfigure iputils-ping
-  fi
+    sleep 3
+  done
   rmdir "$2.mounted"
   rm "$raw"
 }

@@ -24,8 +24,9 @@ import pyte
 
 OVMF = Path("/usr/share/OVMF")
 COLUMNS, ROWS = 80, 24
-SSH_RETRY_SECONDS = 7
-"""Pause between tries: the machine's firewall shuts out who comes six times within 30 seconds."""
+SSH_RETRY_SECONDS = 35
+"""Pause between tries: the machine's firewall shuts out who comes six times within 30 seconds, and a connection that is
+not answered knocks several times."""
 KEYS = {
     "enter": "\r",
     "escape": "\x1b",

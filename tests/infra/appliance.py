@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import testinfra
 
 from image.qemu import Machine, ssh_options
@@ -70,8 +71,16 @@ class Appliance:
         answer: dict[str, Any] = json.loads(self.run("bpci node status --json"))
         return answer
 
-    def wait(self, timeout: float = 240) -> None:
-        """Wait until the owner can log in and the system has come up."""
+    def answers(self) -> bool:
+        """Tell whether the node's API answers."""
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def wait(self, timeout: float = 300) -> None:
+        """Wait until the system has come up, its node answers, and the owner can log in."""
+        self.machine.console.wait_until(self.answers, "the node's API", timeout)
         self.machine.wait_for_ssh(user=self.owner.name, key=self.owner.key, timeout=timeout)
         settled = "systemctl is-system-running --wait"
         self.machine.ssh(settled, user=self.owner.name, key=self.owner.key, timeout=timeout)
@@ -85,8 +94,9 @@ class Appliance:
             key=self.owner.key,
             stdin=f"{self.owner.password}\n".encode(),
         )
-        self.machine.console.wait_until(lambda: self._boot_id() not in {None, before}, "another boot", 240)
+        self.machine.console.wait_until(lambda: not self.answers(), "the end of the node", 120)
         self.wait()
+        assert self.run("cat /proc/sys/kernel/random/boot_id") != before
 
     def host(self) -> Any:
         """Return testinfra's view of the machine, as the owner, over the connection that is open already."""
@@ -99,12 +109,6 @@ class Appliance:
             ssh_extra_args=f"{extra} -o ControlPath={self.machine.directory}/ssh-%r",
             controlpersist=0,
         )
-
-    def _boot_id(self) -> str | None:
-        result = self.machine.ssh(
-            "cat /proc/sys/kernel/random/boot_id", user=self.owner.name, key=self.owner.key, timeout=60
-        )
-        return result.stdout.decode() if result.returncode == 0 else None
 
     def _checked(self, result: subprocess.CompletedProcess[bytes]) -> str:
         output = result.stdout.decode(errors="replace")
