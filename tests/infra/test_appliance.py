@@ -86,7 +86,7 @@ def test_nothing_of_the_build_is_left(appliance: Appliance, image: Path) -> None
         "/etc/ssh/ssh_host_* 2>/dev/null || true"
     )
     assert found.strip() == ""
-    keys = list((image.parent.parent / "cache").glob("seed-*/key"))
+    keys = list((image.parent.parent / "cache").glob("seed-*/build-key"))
     assert keys
     for key in keys:
         assert appliance.machine.ssh("true", user="root", key=key).returncode == 255
