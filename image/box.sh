@@ -29,9 +29,9 @@ root=$work/root
 say "reading the image"
 extract_root "${images[0]}" "$root"
 
-say "adding the account"
+say "adding the account" # number 1000 is for the owner that set-up makes
 ssh-keygen -q -t ed25519 -N '' -C "$name.box" -f "$work/box/vagrant-key"
-in_root "$root" useradd -m -s /bin/bash -G sudo,bpci-owner vagrant
+in_root "$root" useradd -m -u 1999 -s /bin/bash -G sudo,bpci-owner vagrant
 install -d -m 700 "$root/home/vagrant/.ssh"
 install -m 600 "$work/box/vagrant-key.pub" "$root/home/vagrant/.ssh/authorized_keys"
 in_root "$root" chown -R vagrant:vagrant /home/vagrant
