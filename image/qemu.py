@@ -217,6 +217,9 @@ class Machine:
         if serial is None:
             command += ["-serial", "mon:stdio"]
         else:
+            # A restart ends QEMU, and whoever asked for it starts it again: after a reset under emulation the firmware
+            # hangs now and then.
+            command += ["-no-reboot"]
             command += ["-chardev", f"socket,id=serial0,path={serial},server=on,wait=on", "-serial", "chardev:serial0"]
         return [*command, *hardware.extra]
 

@@ -94,7 +94,8 @@ class Appliance:
             key=self.owner.key,
             stdin=f"{self.owner.password}\n".encode(),
         )
-        self.machine.console.wait_until(lambda: not self.answers(), "the end of the node", 120)
+        self.machine.wait_off(180)
+        self.machine.start()
         self.wait()
         assert self.run("cat /proc/sys/kernel/random/boot_id") != before
 
