@@ -59,7 +59,7 @@ provision() { # provision DIR
   # 9>&-: QEMU must not hold the lock when this script is gone
   packer build -color=false -var-file="image/$target.pkrvars.hcl" "${source[@]}" -var "ssh_key=$seed/build-key" \
     -var "seed_directory=$seed/http" -var "wheelhouse=$wheelhouse" -var "output_directory=$1/machine" \
-    -var "accelerator=$accelerator" image 9>&- 2>&1 |
+    -var "accelerator=$accelerator" -var "cpus=$([ "$accelerator" = kvm ] && echo 2 || echo 1)" image 9>&- 2>&1 |
     while IFS= read -r line; do say "${line#==> }"; done
 }
 

@@ -368,7 +368,9 @@ def acceleration() -> list[str]:
     probe = subprocess.run([Path(__file__).parent / "accel.sh"], capture_output=True, text=True, check=True)
     if probe.stdout.strip() == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    # One host thread for all processors: with one each, kernels now and then lock up on a busy host (soft lockup in
+    # modprobe, firmware that hangs after a reset), and the gain is small.
+    return ["-accel", "tcg,thread=single", "-cpu", "max"]
 
 
 def overlay(base: Path, file: Path, *, size: str | None = None) -> Path:
