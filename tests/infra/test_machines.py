@@ -113,7 +113,9 @@ def test_a_key_on_the_boot_medium_opens_the_wizard_over_ssh_and_nothing_else(lab
         ssh = ["ssh", *ssh_options(owner.key), "-p", str(machine.ports[22])]
 
         # The wizard is all that this account can run, whatever is asked for.
-        session = pexpect.spawn(ssh[0], [*ssh[1:], "-tt", "bpci-setup@127.0.0.1", "id"], dimensions=(24, 80))
+        session = pexpect.spawn(
+            ssh[0], [*ssh[1:], "-tt", "bpci-setup@127.0.0.1", "id"], dimensions=(24, 80), encoding="utf-8"
+        )
         session.expect("· Welcome", timeout=180)
         session.close(force=True)
         assert machine.ssh("true", user="root", key=owner.key).returncode == 255
