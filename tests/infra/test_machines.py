@@ -102,7 +102,6 @@ def test_a_machine_with_ahci_e1000e_and_a_usb_keyboard_serves_its_owner(mini_pc:
     mini_pc.machine.console.wait_until(lambda: "Password:" in screen(), "the question for the owner's password", 60)
 
 
-@pytest.mark.long  # until it has been seen to pass: the wizard over SSH does not come yet
 def test_a_key_on_the_boot_medium_opens_the_wizard_over_ssh_and_nothing_else(lab: Path, image: Path) -> None:
     directory = lab / "over-ssh"
     owner = Owner(directory)
