@@ -11,8 +11,6 @@ from typing import Any
 from image.boot import built_image
 from image.qemu import Machine, overlay
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 def run() -> list[dict[str, Any]]:
     """Return the rows; the image has to be built (``make image``)."""

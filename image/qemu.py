@@ -31,14 +31,7 @@ KEYS = {
     "enter": "\r",
     "escape": "\x1b",
     "tab": "\t",
-    "backspace": "\x7f",
-    "space": " ",
-    "up": "\x1b[A",
     "down": "\x1b[B",
-    "right": "\x1b[C",
-    "left": "\x1b[D",
-    "f1": "\x1bOP",
-    "f2": "\x1bOQ",
 }
 """What a VT220 sends for a key."""
 
@@ -63,8 +56,6 @@ class Hardware:
     secure_boot: bool = False
     display: bool = False
     """A VGA adapter, whose screen can be photographed."""
-    extra: tuple[str, ...] = ()
-    """Further QEMU arguments."""
 
 
 @dataclass(slots=True)
@@ -221,7 +212,7 @@ class Machine:
             # hangs now and then.
             command += ["-no-reboot"]
             command += ["-chardev", f"socket,id=serial0,path={serial},server=on,wait=on", "-serial", "chardev:serial0"]
-        return [*command, *hardware.extra]
+        return command
 
     def _firmware(self) -> list[str]:
         if not self.hardware.secure_boot:
