@@ -100,5 +100,5 @@ ln "$result/bpci-os-$target-$version".* "$out/"
 cat "$cache"/*"-$target-"*/seconds >"$out/bpci-os-$target-$version.timings"
 cat "$out"/bpci-os-*.sha256 >"$out/SHA256SUMS"
 say "done: build/image/out"
-column -t "$out/bpci-os-$target-$version.timings" >&2
+cat "$out/bpci-os-$target-$version.timings" >&2
 (cd "$out" && ls -sh1 bpci-os-*) >&2
