@@ -7,21 +7,20 @@ digest of its header. Byte layout: ``docs/spec/bundle.md``.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Self
 
 from bpci_node.auction.selection import MAX_ENTRIES
 from bpci_node.chain.certificate import MAX_CERTIFICATE_BYTES
-from bpci_node.chain.fields import Fields
-from bpci_node.chain.genesis import LEDGER_ID_FORM
 from bpci_node.errors import FormatError
 from bpci_node.mempool.bucket import KEY_BYTES
 from bpci_node.mempool.entry import MAX_OPAQUE_BYTES, MAX_QOS
 from bpci_node.mempool.target import MAX_AMOUNT, MIN_GAS
 from bpci_node.primitives import codec
 from bpci_node.primitives.ethereum import MAX_BYTES as MAX_TRANSACTION_BYTES
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
+from bpci_node.primitives.names import LEDGER_ID_FORM, TARGET_FORM
 
 SIGNATURE_CONTEXT = "bpci 2026 bundle v1"
 HEADER_CONTEXT = "bpci 2026 bundle header v1"
@@ -31,7 +30,6 @@ MAX_BUNDLE_BYTES = 32 * 1024 * 1024
 NO_PARENT = bytes(32)
 """Parent of the first bundle."""
 
-_TARGET = re.compile(r"eip155:[1-9][0-9]{0,19}")
 _HASH_BYTES = 32
 _MAX_POOL = 2**40 - 1
 _CODE = "bundle.format"
@@ -225,7 +223,7 @@ def _read_header(value: Any) -> BundleHeader:
     fields.version(VERSION)
     return BundleHeader(
         ledger_id=fields.text("ledger_id", LEDGER_ID_FORM, "a ledger id"),
-        target=fields.text("target", _TARGET, "the id of a target chain"),
+        target=fields.text("target", TARGET_FORM, "the id of a target chain"),
         sequence=fields.integer("sequence", 1),
         parent=fields.blob("parent", _HASH_BYTES),
         time_ms=fields.integer("time_ms"),

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bpci_node.chain.fields import Fields
 from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, verify_signature
 from bpci_node.primitives.merkle import leaf_hash, root_of

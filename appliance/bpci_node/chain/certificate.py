@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpci_node.chain.account import ACCOUNT_FORM
-from bpci_node.chain.fields import Fields
-from bpci_node.chain.genesis import LEDGER_ID_FORM
 from bpci_node.chain.registration import ACTIVE, NodeRecord
 from bpci_node.errors import ProofError, RefusedError
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.derivation import MAX_INSTANCE
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
+from bpci_node.primitives.names import LEDGER_ID_FORM
 
 CERTIFICATE_CONTEXT = "bpci 2026 registration v1"
 

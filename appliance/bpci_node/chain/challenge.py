@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bpci_node.chain.fields import Fields
-from bpci_node.chain.genesis import LEDGER_ID_FORM
 from bpci_node.errors import FormatError, RefusedError
 from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, require_public_key, verify_signature
+from bpci_node.primitives.names import LEDGER_ID_FORM
 
 CHALLENGE_CONTEXT = "bpci 2026 challenge v1"
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpci_node.chain.account import ACCOUNT_FORM, KEY_ID_FORM
-from bpci_node.chain.fields import Fields
-from bpci_node.chain.genesis import LEDGER_ID_FORM
 from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, did_of
+from bpci_node.primitives.names import LEDGER_ID_FORM
 
 COMMAND_CONTEXT = "bpci 2026 command v1"
 

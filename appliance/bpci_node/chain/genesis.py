@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from bpci_node.chain.fields import Fields
 from bpci_node.errors import FormatError
 from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import require_public_key
+from bpci_node.primitives.names import NAME_FORM
 
 GENESIS_CONTEXT = "bpci 2026 genesis v1"
-
-_NAME = r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
-NAME_FORM = re.compile(_NAME)
-"""Name of a network: 1 to 32 lower-case letters, digits and inner hyphens."""
-LEDGER_ID_FORM = re.compile(_NAME + r":[0-9a-f]{64}")
-"""A ledger's id: name, colon, genesis hash in lower-case hex."""
 
 
 @dataclass(frozen=True, slots=True)

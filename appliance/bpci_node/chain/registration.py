@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpci_node.chain.endpoint import MAX_CHARACTERS, is_endpoint
-from bpci_node.chain.fields import Fields
 from bpci_node.chain.state import Overlay, View
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.derivation import MAX_INSTANCE
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.keys import did_of
 
 NODE_TYPES = ("bpi-community", "bpci-enterprise", "hybrid")

@@ -12,7 +12,6 @@ from typing import Any
 from bpci_node.chain.account import ACCOUNT_FORM, load_key_use
 from bpci_node.chain.challenge import verify_challenge
 from bpci_node.chain.context import Context, Event
-from bpci_node.chain.fields import Fields
 from bpci_node.chain.registration import (
     ACTIVE,
     NODE_TYPES,
@@ -26,6 +25,7 @@ from bpci_node.chain.registration import (
 )
 from bpci_node.chain.state import Overlay, State, View
 from bpci_node.errors import FormatError, NotFoundError, RefusedError
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.keys import public_key_of
 
 MAX_PAGE = 1000

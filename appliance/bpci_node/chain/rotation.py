@@ -7,10 +7,10 @@ from typing import Any
 
 from bpci_node.chain.account import KEY_ID_FORM, add_key, load_account, revoke_key
 from bpci_node.chain.context import Context, Event
-from bpci_node.chain.fields import Fields
 from bpci_node.chain.registry import replace_node_key
 from bpci_node.chain.state import Overlay
 from bpci_node.errors import RefusedError
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.keys import Signer, public_key_of, require_public_key, sign_object, verify_object
 
 POSSESSION_CONTEXT = "bpci 2026 key possession v1"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bpci_node.chain.fields import Fields
 from bpci_node.errors import FormatError, RefusedError, StorageError
 from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.fields import Fields
 
 
 class FileSignGuard:

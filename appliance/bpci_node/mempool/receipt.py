@@ -7,15 +7,15 @@ not a time: clocks order nothing.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bpci_node.chain.fields import Fields
 from bpci_node.errors import BpciError, ProofError
 from bpci_node.primitives import codec
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
+from bpci_node.primitives.names import TARGET_FORM
 
 SIGNATURE_CONTEXT = "bpci 2026 entry receipt v1"
 ORDER_CONTEXT = "bpci 2026 entry order v1"
@@ -25,7 +25,6 @@ START = bytes(32)
 MAX_BYTES = 1024
 """Longest receipt that is read."""
 
-_TARGET = re.compile(r"eip155:[1-9][0-9]{0,19}")
 _NAMES = (
     "v",
     "target",
@@ -74,7 +73,7 @@ class EntryReceipt:
         fields = Fields(codec.decode(data, max_bytes=MAX_BYTES), _NAMES, what="a receipt", code="mempool.receipt")
         fields.version(VERSION)
         return cls(
-            target=fields.text("target", _TARGET, "the id of a target chain"),
+            target=fields.text("target", TARGET_FORM, "the id of a target chain"),
             txid=fields.blob("txid", 32),
             arrival_seq=fields.integer("arrival_seq", 1),
             arrival_ms=fields.integer("arrival_ms"),

@@ -17,9 +17,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bpci_node.chain.challenge import verify_challenge
-from bpci_node.chain.fields import Fields
 from bpci_node.errors import AccessError, BpciError, LimitError
 from bpci_node.primitives import codec
+from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive, sha256
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
 

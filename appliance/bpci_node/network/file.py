@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bpci_node.chain.endpoint import is_endpoint
-from bpci_node.chain.genesis import LEDGER_ID_FORM, NAME_FORM
 from bpci_node.errors import FormatError, UsageError
 from bpci_node.primitives import codec
 from bpci_node.primitives.keys import did_of, public_key_of
+from bpci_node.primitives.names import LEDGER_ID_FORM, NAME_FORM
 
 MAX_BYTES = 64 * 1024
 """Longest network file that is read."""

@@ -16,9 +16,9 @@ from typing import Any
 import tomli_w
 
 from bpci_node.chain import registration
-from bpci_node.chain.genesis import NAME_FORM
 from bpci_node.errors import UsageError
 from bpci_node.primitives.derivation import MAX_INSTANCE
+from bpci_node.primitives.names import NAME_FORM
 from bpci_node.runtime.table import TableReader
 
 NODE_TYPES = registration.NODE_TYPES

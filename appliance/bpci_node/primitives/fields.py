@@ -1,7 +1,7 @@
 """Strict reading of decoded maps: exact names, exact types, ranges.
 
-Everything that the ledger decodes goes through here, so that a field which one version would overlook is refused by
-all of them.
+Everything that is signed or hashed is decoded through here, so that a field which one version would overlook is
+refused by all of them.
 """
 
 from __future__ import annotations
