@@ -13,8 +13,8 @@ from typing import Any, Self
 from bpci_node.auction.selection import MAX_ENTRIES
 from bpci_node.chain.certificate import MAX_CERTIFICATE_BYTES
 from bpci_node.errors import FormatError
-from bpci_node.mempool.bucket import KEY_BYTES
-from bpci_node.mempool.entry import MAX_OPAQUE_BYTES, MAX_QOS
+from bpci_node.mempool.bucket_key import KEY_BYTES
+from bpci_node.mempool.entry_leaf import MAX_OPAQUE_BYTES, MAX_QOS
 from bpci_node.mempool.target import MAX_AMOUNT, MIN_GAS
 from bpci_node.primitives import codec
 from bpci_node.primitives.ethereum import MAX_BYTES as MAX_TRANSACTION_BYTES

@@ -18,7 +18,8 @@ from bpci_node.auction.bundle import (
     BundleHeader,
 )
 from bpci_node.errors import FormatError, RefusedError
-from bpci_node.mempool.bucket import Bucket, mesh_leaf, mesh_root
+from bpci_node.mempool.bucket import Bucket, mesh_root
+from bpci_node.mempool.bucket_key import mesh_leaf
 from bpci_node.mempool.entry import Entry
 from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.target import MAX_AMOUNT, MIN_GAS

@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
-from bpci_node.mempool.entry import Entry, OrderKey
+from bpci_node.mempool.entry import Entry
+from bpci_node.mempool.entry_leaf import OrderKey
 from bpci_node.mempool.target import MIN_GAS
 
 MAX_ENTRIES = 20_000

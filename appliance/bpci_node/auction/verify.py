@@ -16,7 +16,7 @@ from bpci_node.auction.bundle import NO_PARENT, SIGNATURE_CONTEXT, Bundle, Bundl
 from bpci_node.auction.selection import MAX_RAW_BYTES, select
 from bpci_node.chain.certificate import Certificate, verify_certificate
 from bpci_node.errors import BpciError, FormatError, ProofError, UnreachableError
-from bpci_node.mempool.bucket import bucket_id, mesh_leaf
+from bpci_node.mempool.bucket_key import bucket_id, mesh_leaf
 from bpci_node.mempool.entry import Entry, make_entry
 from bpci_node.mempool.target import MIN_GAS, TargetConfig
 from bpci_node.primitives import merkle

@@ -109,7 +109,7 @@ def _network(path: Path | None) -> tuple[str, bytes] | None:
 
 def _view(bundle: Bundle) -> dict[str, Any]:
     """Return the JSON view of a bundle: bytes as hex, amounts as decimal strings."""
-    from bpci_node.mempool.bucket import BucketKey
+    from bpci_node.mempool.bucket_key import BucketKey
     from bpci_node.primitives.hashing import keccak256
     from bpci_node.primitives.keys import did_of
 

@@ -3,68 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from bpci_node.errors import FormatError
 from bpci_node.mempool.classes import class_byte, entry_type, gas_class
+from bpci_node.mempool.entry_leaf import MAX_OPAQUE_BYTES, MAX_QOS, EntryLeaf
 from bpci_node.mempool.fees import fee_bin, fee_per_weight
 from bpci_node.mempool.target import MAX_AMOUNT, TargetConfig
-from bpci_node.primitives.codec import encode
 from bpci_node.primitives.ethereum import Transaction
-
-LEAF_VERSION = 1
-MAX_OPAQUE_BYTES = 64
-"""Longest note of a submitter."""
-MAX_QOS = 255
-
-OrderKey: TypeAlias = tuple[int, int, bytes]
-"""Entries are ordered by this, ascending: (-fee per weight, arrival, txid)."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryLeaf:
-    """What the pool commits to about one entry. Leaves of a bucket's Merkle tree."""
-
-    txid: bytes
-    """keccak256 of the raw transaction, 32 bytes."""
-    sender: bytes
-    """Address recovered from the signature, 20 bytes."""
-    nonce: int
-    """The sender's nonce, below 2**64 - 1."""
-    fee_per_w: int
-    """What it pays per gas at the pool's base fee, wei, at most ``MAX_AMOUNT``."""
-    gas: int
-    """Gas limit."""
-    ts: int
-    """Arrival at the node by its clock, Unix milliseconds; orders nothing."""
-    arrival_seq: int
-    """Position in the order of arrival at the node, per target."""
-    qos: int
-    """Service level that the submitter asked for, 0 (standard) to ``MAX_QOS``; orders nothing."""
-    opaque: bytes
-    """The submitter's own note, at most ``MAX_OPAQUE_BYTES``, never read here."""
-
-    def encode(self) -> bytes:
-        """Return the leaf's bytes: a canonical CBOR list in the order of the specification."""
-        return encode(
-            [
-                LEAF_VERSION,
-                self.txid,
-                self.sender,
-                self.nonce,
-                self.fee_per_w,
-                self.gas,
-                self.ts,
-                self.arrival_seq,
-                self.qos,
-                self.opaque,
-            ]
-        )
-
-    @property
-    def order_key(self) -> OrderKey:
-        """Key of the order in a bucket and of selection: fee rate descending, arrival, txid."""
-        return (-self.fee_per_w, self.arrival_seq, self.txid)
 
 
 @dataclass(frozen=True, slots=True)

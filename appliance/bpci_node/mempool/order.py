@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-from bpci_node.mempool.entry import OrderKey
+from bpci_node.mempool.entry_leaf import OrderKey
 
 CHUNK = 512
 """Half of the keys that a chunk holds at most."""

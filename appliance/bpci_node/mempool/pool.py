@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bpci_node.errors import LimitError, RefusedError
-from bpci_node.mempool.bucket import Bucket, mesh_leaf, mesh_root
+from bpci_node.mempool.bucket import Bucket, mesh_root
+from bpci_node.mempool.bucket_key import mesh_leaf
 from bpci_node.mempool.entry import Entry, make_entry
 from bpci_node.mempool.fees import replacement_fee
 from bpci_node.mempool.target import MIN_GAS, TargetConfig

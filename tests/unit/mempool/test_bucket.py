@@ -3,7 +3,8 @@ from collections.abc import Callable
 import pytest
 
 from bpci_node.errors import FormatError
-from bpci_node.mempool.bucket import Bucket, BucketKey, bucket_id
+from bpci_node.mempool.bucket import Bucket
+from bpci_node.mempool.bucket_key import BucketKey, bucket_id
 from bpci_node.mempool.classes import EntryType, GasClass
 from bpci_node.mempool.entry import Entry, make_entry
 from bpci_node.mempool.target import TargetConfig

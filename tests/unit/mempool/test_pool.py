@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bpci_node.errors import BpciError, LimitError, RefusedError
-from bpci_node.mempool.bucket import bucket_id
+from bpci_node.mempool.bucket_key import bucket_id
 from bpci_node.mempool.entry import make_entry
 from bpci_node.mempool.pool import Pool, PoolLimits
 from bpci_node.mempool.target import TargetConfig
