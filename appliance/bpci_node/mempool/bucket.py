@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bpci_node.mempool.bucket_key import bucket_id
+from bpci_node.mempool.bucket_leaf import BucketLeaf, topk_digest
 from bpci_node.mempool.entry import Entry
 from bpci_node.mempool.order import OrderIndex
+from bpci_node.primitives.fields import MAX_INT
 from bpci_node.primitives.merkle import leaf_hash, root_of
 
 
@@ -63,6 +65,26 @@ class Bucket:
         if self._root is None:
             self._root = root_of(self.leaf_hashes())
         return self._root
+
+    def leaf(self, sealed_epoch: int) -> BucketLeaf:
+        """Return what the outer tree commits to about this bucket, which is not empty.
+
+        Args:
+            sealed_epoch: sequence of the last bundle that took an entry of this bucket, 0 if none did.
+        """
+        hashes = self.leaf_hashes()
+        *_, last = self._order
+        first = next(iter(self._order))
+        return BucketLeaf(
+            bucket_id=self.identifier,
+            count=len(self),
+            gas_sum=min(self.gas_sum, MAX_INT),
+            min_fee=-last[0],
+            max_fee=-first[0],
+            topk_digest=topk_digest(hashes),
+            merkle_root=self.merkle_root(),
+            sealed_epoch=sealed_epoch,
+        )
 
     def _hash(self, entry: Entry) -> bytes:
         txid = entry.leaf.txid
