@@ -10,7 +10,8 @@ from bpci_node.gateway.metrics import Metrics
 from bpci_node.network.auth import ReplayGuard, SignedRequest, verify_request
 from bpci_node.network.wire import AUTH_HEADER
 from bpci_node.primitives.keys import did_of
-from bpci_node.runtime.node import Node, clock_ms
+from bpci_node.runtime.intake import clock_ms
+from bpci_node.runtime.node import Node
 
 MEASURE_MIB_PER_SECOND = 4.0
 MEASURE_BURST_MIB = 256.0

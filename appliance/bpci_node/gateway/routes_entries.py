@@ -44,7 +44,7 @@ def entry_routes(api: Api) -> APIRouter:
         # Hexadecimal takes twice the bytes, and the rest of the body is a few hundred.
         body = await read_body(request, 2 * MAX_TRANSACTION_BYTES + 1024)
         wanted = as_model(EntryRequest, decode_body(request, body))
-        (result,) = await node.accept(wanted.target, [wanted.raw])
+        (result,) = await node.intake.accept(wanted.target, [wanted.raw])
         if isinstance(result, BpciError):
             raise result
         return reply(request, {"receipt": result})
@@ -58,7 +58,7 @@ def entry_routes(api: Api) -> APIRouter:
     async def batch(request: Request) -> Response:
         body = await read_body(request, body_bytes)
         wanted = as_model(BatchRequest, decode_body(request, body))
-        results = await node.accept(wanted.target, wanted.raws)
+        results = await node.intake.accept(wanted.target, wanted.raws)
         return reply(request, {"v": 1, "results": [_result(item) for item in results]})
 
     @router.post(
@@ -70,14 +70,14 @@ def entry_routes(api: Api) -> APIRouter:
     async def lookup(request: Request) -> Response:
         body = await read_body(request, body_bytes)
         wanted = as_model(LookupRequest, decode_body(request, body))
-        return reply(request, {"v": 1, "results": await node.find_entries(wanted.target, wanted.txids)})
+        return reply(request, {"v": 1, "results": await node.intake.find_entries(wanted.target, wanted.txids)})
 
     @router.get("/v1/entries/{target}/{txid}", response_model=EntryStatus, summary="One accepted entry and its receipt")
     async def one_entry(request: Request, target: str, txid: str) -> Response:
         digest = bytes_of(txid, what="txid")
         if len(digest) != 32:
             raise FormatError("a txid has 32 bytes", code="format.hex")
-        return reply(request, await node.entry(target, digest))
+        return reply(request, await node.intake.entry(target, digest))
 
     @router.get("/v1/bundles/{sequence}", response_class=Response, summary="A sealed bundle, as a file (CBOR)")
     async def bundle(

@@ -8,46 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from bpci_node import __version__
 from bpci_node.chain.account import account_id_of
-from bpci_node.errors import BpciError, LimitError, NotFoundError, StorageError
+from bpci_node.errors import BpciError, NotFoundError, StorageError
 from bpci_node.mempool.pool import PoolLimits
-from bpci_node.mempool.receipt import START, issue_receipt
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.network import file as network_file
 from bpci_node.network.file import NetworkFile
-from bpci_node.primitives.ethereum import Transaction, decode_transaction
 from bpci_node.primitives.keys import LocalSigner, Signer, did_of
 from bpci_node.runtime import membership
 from bpci_node.runtime.config import NodeConfig, NodeSection, read_key
 from bpci_node.runtime.counters import Counters
+from bpci_node.runtime.intake import Intake, clock_ms
 from bpci_node.runtime.ledger import EmbeddedLedger
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
 from bpci_node.runtime.sealing import Sealer
-from bpci_node.runtime.target_pool import Arrival, TargetPool
+from bpci_node.runtime.target_pool import TargetPool
 from bpci_node.store import journal
 from bpci_node.store.store import Store
 from bpci_node.store.writer import stopping_error
 
 log = logging.getLogger("bpci.node")
-T = TypeVar("T")
 
-RESERVE_BYTES = 32 << 20
-"""Room on the disk below which no entry is accepted, so that blocks and bundles can still be written."""
-MAX_WAITING_BYTES = 128 << 20
-"""Raw bytes of batches that are being accepted, at most."""
 PATIENCE_SECONDS = 20.0
 """How long the writer may be inside one commit before the watchdog stops being fed."""
-
-
-def clock_ms() -> int:
-    """Return the clock, Unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Node:
@@ -106,9 +92,7 @@ class Node:
         except BaseException:
             self.store.close()
             raise
-        # One thread: decoding holds the interpreter's lock most of the time, and more threads make it slower.
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        self._waiting_bytes = 0
+        self.intake = Intake(self.store, self.pools, signer=self.signer, counters=self.counters)
 
     def _require_same_identity(self) -> None:
         """Bind the state directory to the node's key and its ledger at the first start, and check it at every other."""
@@ -132,89 +116,6 @@ class Node:
             self.store.writer.submit(pool.refresh).result()
             self._sealers[name].check_guard(self.store)
 
-    # Entries
-
-    async def accept(self, target: str, raws: Sequence[bytes]) -> list[bytes | BpciError]:
-        """Accept raw transactions; one result each, in their order: the encoded receipt, or why it was refused.
-
-        A receipt is returned after its entry is durable.
-
-        Raises:
-            NotFoundError: no such target here (``entry.target``).
-            LimitError: too much waits to be accepted (``limit.busy``).
-            StorageError: nothing of this batch was accepted (``storage.*``).
-        """
-        pool = self._pool(target)
-        size = sum(map(len, raws))
-        if self._waiting_bytes + size > MAX_WAITING_BYTES:
-            raise LimitError("too much waits to be accepted", code="limit.busy", hint="Try again in a second.")
-        self.store.require_room(RESERVE_BYTES)
-        self._waiting_bytes += size
-        try:
-            decoded = await self._work(lambda: [_decode(raw) for raw in raws])
-            now = clock_ms()
-            job = self.store.writer.submit(lambda connection: pool.accept(connection, decoded, now), undo=pool.forget)
-            arrivals = await asyncio.wrap_future(job)
-            results = await self._work(lambda: [self._receipt(target, item) for item in arrivals])
-        finally:
-            self._waiting_bytes -= size
-        self.counters.note_entries(results)
-        return results
-
-    def _receipt(self, target: str, item: Arrival | BpciError) -> bytes | BpciError:
-        if isinstance(item, BpciError):
-            return item
-        receipt = issue_receipt(
-            self.signer,
-            target=target,
-            txid=item.txid,
-            arrival_seq=item.arrival_seq,
-            arrival_ms=item.arrival_ms,
-            previous=item.previous,
-        )
-        return receipt.encode()
-
-    async def entry(self, target: str, txid: bytes) -> dict[str, Any]:
-        """Return what is known of an accepted entry, with its receipt.
-
-        Raises:
-            NotFoundError: no such target (``entry.target``), or never accepted here (``entry.unknown``).
-        """
-        self._pool(target)
-        return await asyncio.to_thread(self._entry, target, txid)
-
-    def _entry(self, target: str, txid: bytes) -> dict[str, Any]:
-        found = journal.find_entry(self.store, target, txid)
-        if found is None:
-            raise NotFoundError("no such entry was accepted here", code="entry.unknown")
-        previous = START
-        if found.arrival_seq > 1:
-            previous = journal.running_hash_at(self.store, target, found.arrival_seq - 1) or START
-        arrival = Arrival(found.txid, found.arrival_seq, found.arrival_ms, previous)
-        receipt = self._receipt(target, arrival)
-        return {
-            "target": target,
-            "txid": txid,
-            "sender": found.sender,
-            "arrival_ms": found.arrival_ms,
-            "receipt": receipt,
-            **journal.place_of(found),
-        }
-
-    async def find_entries(self, target: str, txids: Sequence[bytes]) -> list[dict[str, Any] | None]:
-        """Return where each of many entries is; ``None`` for one that was never accepted here.
-
-        Raises:
-            NotFoundError: no such target (``entry.target``).
-        """
-        self._pool(target)
-
-        def look() -> list[dict[str, Any] | None]:
-            found = (journal.find_entry(self.store, target, txid) for txid in txids)
-            return [None if entry is None else journal.place_of(entry) for entry in found]
-
-        return await asyncio.to_thread(look)
-
     # Bundles
 
     async def seal(self, target: str, *, gas_limit: int | None = None, base_fee_wei: int | None = None) -> bytes:
@@ -226,7 +127,7 @@ class Node:
             FormatError: a base fee or gas limit out of range.
             StorageError: it could not be stored or remembered, and nobody has seen it.
         """
-        pool, sealer, now = self._pool(target), self._sealers[target], clock_ms()
+        pool, sealer, now = self.intake.pool(target), self._sealers[target], clock_ms()
 
         def write(connection: Any) -> journal.JournalBundle:
             return sealer.seal(
@@ -251,7 +152,7 @@ class Node:
         Raises:
             NotFoundError: no such target (``entry.target``) or bundle (``bundle.unknown``).
         """
-        self._pool(target)
+        self.intake.pool(target)
         data = None
         if sequence <= self._sealers[target].shown:
             data = await asyncio.to_thread(journal.find_bundle, self.store, target, sequence)
@@ -346,7 +247,7 @@ class Node:
             found.append(self.store.writer.error)
         elif not self.stopping.is_set():
             try:
-                self.store.require_room(RESERVE_BYTES)
+                self.intake.require_disk()
             except StorageError as error:
                 found.append(error)
         return found
@@ -370,28 +271,7 @@ class Node:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        self._worker.shutdown(wait=True)
+        self.intake.close()
         if self.ledger is not None:
             self.ledger.close()
         self.store.close()
-
-    def _pool(self, target: str) -> TargetPool:
-        pool = self.pools.get(target)
-        if pool is None:
-            raise NotFoundError(
-                "this node collects nothing for that chain",
-                code="entry.target",
-                hint="Its targets are in /v1/status.",
-                targets=list(self.pools),
-            )
-        return pool
-
-    async def _work(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, call)
-
-
-def _decode(raw: bytes) -> Transaction | BpciError:
-    try:
-        return decode_transaction(raw)
-    except BpciError as error:
-        return error

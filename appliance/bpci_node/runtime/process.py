@@ -86,9 +86,10 @@ async def _feed_watchdog(node: Node, period_seconds: float) -> None:
 
 
 async def _keep_house(node: Node) -> None:
-    """See whether a disk that failed takes writes again."""
+    """See whether a disk that failed takes writes again, and let go of what is not needed."""
     while True:
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
+        await asyncio.to_thread(node.intake.recovery.retire_idle)
         with suppress(BpciError):
             await node.probe_store()
 

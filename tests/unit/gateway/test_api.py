@@ -177,7 +177,7 @@ def test_a_fault_of_ours_is_a_problem_without_its_reason(served: Any, monkeypatc
 
 
 def test_a_node_that_is_not_ready_says_why(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bpci_node.runtime.node.RESERVE_BYTES", 1 << 62)
+    monkeypatch.setattr("bpci_node.runtime.intake.RESERVE_BYTES", 1 << 62)
     answer = served.http.get("/readyz")
     assert answer.status_code == 503
     assert [item["code"] for item in answer.json()["obstacles"]] == ["storage.full"]

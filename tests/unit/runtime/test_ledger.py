@@ -14,8 +14,9 @@ from bpci_node.primitives.ethereum import Transaction
 from bpci_node.primitives.keys import LocalSigner, did_of
 from bpci_node.runtime import ledger as ledger_module
 from bpci_node.runtime.config import NodeConfig
+from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.ledger import EmbeddedLedger
-from bpci_node.runtime.node import Node, clock_ms
+from bpci_node.runtime.node import Node
 from bpci_node.store.store import Store
 
 T = "eip155:1"
@@ -123,7 +124,7 @@ def test_a_bundle_that_the_guard_could_not_remember_is_shown_when_it_can(
     async def scenario() -> None:
         node = Node(make_config())
         try:
-            await node.accept(T, [item.raw for item in mainnet[:100]])
+            await node.intake.accept(T, [item.raw for item in mainnet[:100]])
             obstacle = node.config.state_dir / "guard" / "bundles-eip155-1.new"
             obstacle.mkdir()
             with pytest.raises(StorageError) as caught:

@@ -13,7 +13,7 @@ from bpci_node.errors import BpciError, LimitError, NotFoundError, RefusedError,
 from bpci_node.mempool.receipt import START, EntryReceipt, verify_receipt
 from bpci_node.primitives.ethereum import Transaction
 from bpci_node.primitives.hashing import keccak256
-from bpci_node.runtime import node as node_module
+from bpci_node.runtime import intake as intake_module
 from bpci_node.runtime.config import KeysSection, LedgerSection, NodeConfig, TargetSection
 from bpci_node.runtime.node import Node
 
@@ -48,9 +48,9 @@ def test_receipts_chain_without_gaps_and_survive_a_restart(make_config: Make, ma
 
     async def first() -> tuple[list[EntryReceipt], bytes]:
         async with running(config) as node:
-            results = await node.accept(T, [raws[0], b"\xff", *raws[1:30]])
+            results = await node.intake.accept(T, [raws[0], b"\xff", *raws[1:30]])
             assert codes_of(results) == ["entry.format"]
-            again = await node.accept(T, raws[:30])
+            again = await node.intake.accept(T, raws[:30])
             assert codes_of(again) == ["entry.duplicate"] * 30
             for item in results:
                 if isinstance(item, bytes):
@@ -60,8 +60,8 @@ def test_receipts_chain_without_gaps_and_survive_a_restart(make_config: Make, ma
     async def second() -> tuple[list[EntryReceipt], bytes, bytes]:
         async with running(config) as node:
             root = node.pools[T].pool.merkle_mesh_root()
-            found = await node.entry(T, keccak256(raws[7]))
-            return receipts_of(await node.accept(T, raws[30:])), root, found["receipt"]
+            found = await node.intake.entry(T, keccak256(raws[7]))
+            return receipts_of(await node.intake.accept(T, raws[30:])), root, found["receipt"]
 
     before, root = asyncio.run(first())
     after, root_again, receipt = asyncio.run(second())
@@ -81,7 +81,7 @@ def test_a_failed_commit_takes_back_pool_order_and_running_hash(
 
     async def scenario() -> None:
         async with running(make_config()) as node:
-            first = receipts_of(await node.accept(T, [*raws[:5], low]))
+            first = receipts_of(await node.intake.accept(T, [*raws[:5], low]))
             pages: list[int] = []
 
             def cap(connection: sqlite3.Connection) -> None:
@@ -92,7 +92,7 @@ def test_a_failed_commit_takes_back_pool_order_and_running_hash(
             root = node.pools[T].pool.merkle_mesh_root()
             big = [sign_raw(9, nonce=number, data=bytes(60_000)) for number in range(4)]
             with pytest.raises(StorageError) as caught:
-                await node.accept(T, [high, *raws[5:], *big])
+                await node.intake.accept(T, [high, *raws[5:], *big])
             assert caught.value.code == "storage.full"
             assert [item.code for item in node.obstacles()] == ["storage.full"]
             await asyncio.wrap_future(
@@ -100,7 +100,7 @@ def test_a_failed_commit_takes_back_pool_order_and_running_hash(
             )
             await node.probe_store()
             assert node.obstacles() == []
-            results = receipts_of(await node.accept(T, [raws[5]]))
+            results = receipts_of(await node.intake.accept(T, [raws[5]]))
             assert results[0].arrival_seq == 7
             assert results[0].previous == first[-1].running_hash
             assert node.pools[T].is_pooled(keccak256(low))
@@ -119,11 +119,11 @@ def test_a_replaced_entry_stays_known_and_only_its_successor_waits(
 
     async def scenario() -> None:
         async with running(config) as node:
-            await node.accept(T, [low, high])
+            await node.intake.accept(T, [low, high])
             assert node.pools[T].count == 1
         async with running(config) as node:
             assert node.pools[T].count == 1
-            places = await node.find_entries(T, [keccak256(low), keccak256(high), bytes(32)])
+            places = await node.intake.find_entries(T, [keccak256(low), keccak256(high), bytes(32)])
             assert [None if item is None else item["state"] for item in places] == ["replaced", "pooled", None]
 
     asyncio.run(scenario())
@@ -139,15 +139,15 @@ def test_bundles_follow_one_another_and_hold_for_a_network_file(
         async with running(config) as node:
             certificate = await node.register(config.node, None)
             assert await node.register(config.node, None) == certificate
-            await node.accept(T, raws[:200])
+            await node.intake.accept(T, raws[:200])
             first = verify_bundle(await node.seal(T, gas_limit=2_000_000), network=trust(node))
             assert first.bundle.header.sequence == 1
             assert first.bundle.header.gas_used <= 2_000_000
         async with running(config) as node:
             assert node.status()["node"]["registered"]
-            resent = codes_of(await node.accept(T, [entry.raw for entry in first.bundle.entries]))
+            resent = codes_of(await node.intake.accept(T, [entry.raw for entry in first.bundle.entries]))
             assert set(resent) == {"entry.nonce"}
-            await node.accept(T, raws[200:])
+            await node.intake.accept(T, raws[200:])
             data = await node.seal(T, gas_limit=2_000_000, base_fee_wei=50_000_000)
             second = verify_bundle(data, network=trust(node)).bundle.header
             assert (second.sequence, second.parent) == (2, first.bundle.header.digest())
@@ -155,7 +155,7 @@ def test_bundles_follow_one_another_and_hold_for_a_network_file(
             assert await node.bundle(T, 2) == data
             with pytest.raises(NotFoundError):
                 await node.bundle(T, 3)
-            place = (await node.find_entries(T, [keccak256(first.bundle.entries[0].raw)]))[0]
+            place = (await node.intake.find_entries(T, [keccak256(first.bundle.entries[0].raw)]))[0]
             assert place is not None
             assert (place["state"], place["bundle"]) == ("sealed", 1)
 
@@ -180,7 +180,7 @@ def test_a_restored_state_directory_seals_nothing(
 
     async def seal_one() -> None:
         async with running(config) as node:
-            await node.accept(T, [item.raw for item in mainnet[:50]])
+            await node.intake.accept(T, [item.raw for item in mainnet[:50]])
 
     async def seal_two() -> None:
         async with running(config) as node:
@@ -220,7 +220,7 @@ def test_a_damaged_journal_entry_is_named(make_config: Make, mainnet: list[Trans
 
     async def fill() -> None:
         async with running(config) as node:
-            await node.accept(T, [item.raw for item in mainnet[:3]])
+            await node.intake.accept(T, [item.raw for item in mainnet[:3]])
 
     asyncio.run(fill())
     connection = sqlite3.connect(config.state_dir / "node.db")
@@ -241,18 +241,18 @@ def test_an_unknown_target_too_much_at_once_and_a_full_disk_are_typed(
     async def scenario() -> None:
         async with running(make_config()) as node:
             with pytest.raises(NotFoundError) as unknown:
-                await node.accept("eip155:5", [mainnet[0].raw])
+                await node.intake.accept("eip155:5", [mainnet[0].raw])
             assert unknown.value.code == "entry.target"
             with pytest.raises(NotFoundError):
-                await node.entry(T, bytes(32))
-            monkeypatch.setattr(node_module, "MAX_WAITING_BYTES", 10)
+                await node.intake.entry(T, bytes(32))
+            monkeypatch.setattr(intake_module, "MAX_WAITING_BYTES", 10)
             with pytest.raises(LimitError) as busy:
-                await node.accept(T, [mainnet[0].raw])
+                await node.intake.accept(T, [mainnet[0].raw])
             assert busy.value.code == "limit.busy"
-            monkeypatch.setattr(node_module, "MAX_WAITING_BYTES", 1 << 30)
-            monkeypatch.setattr(node_module, "RESERVE_BYTES", 1 << 62)
+            monkeypatch.setattr(intake_module, "MAX_WAITING_BYTES", 1 << 30)
+            monkeypatch.setattr(intake_module, "RESERVE_BYTES", 1 << 62)
             with pytest.raises(StorageError) as full:
-                await node.accept(T, [mainnet[0].raw])
+                await node.intake.accept(T, [mainnet[0].raw])
             assert full.value.code == "storage.full"
             assert [item.code for item in node.obstacles()] == ["storage.full"]
 
@@ -269,7 +269,7 @@ def test_concurrent_batches_get_different_numbers(make_config: Make, mainnet: li
     async def scenario() -> None:
         async with running(make_config()) as node:
             parts = [[item.raw for item in mainnet[start : start + 10]] for start in range(0, 200, 10)]
-            results = await asyncio.gather(*(node.accept(T, part) for part in parts))
+            results = await asyncio.gather(*(node.intake.accept(T, part) for part in parts))
             numbers = sorted(item.arrival_seq for part in results for item in receipts_of(part))
             assert numbers == list(range(1, 201))
             assert node.counters.accepted == 200

@@ -1,0 +1,169 @@
+"""How entries get in: decoded, judged and journalled, and then acknowledged; and how they are found again.
+
+Every stage says what a power cut can take: an entry without a receipt may be lost, one with a receipt is in the
+journal. What waits in here is bounded, and nothing waits on a disk that does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from bpci_node.errors import BpciError, LimitError, NotFoundError, StorageError
+from bpci_node.mempool.receipt import START, issue_receipt
+from bpci_node.primitives.keys import Signer
+from bpci_node.runtime.counters import Counters
+from bpci_node.runtime.recovery import Recovery
+from bpci_node.runtime.target_pool import Arrival, TargetPool
+from bpci_node.store import journal
+from bpci_node.store.store import Store
+
+T = TypeVar("T")
+
+RESERVE_BYTES = 32 << 20
+"""Room on the disk below which no entry is accepted, so that blocks and bundles can still be written."""
+MAX_WAITING_BYTES = 128 << 20
+"""What batches that are being accepted take in memory, at most."""
+ENTRY_BYTES = 1 << 10
+"""What an entry takes in memory beside its raw bytes, roughly, while it is being accepted."""
+STALL_SECONDS = 5.0
+"""How long the writer may be inside one commit before no more is taken in."""
+
+
+def clock_ms() -> int:
+    """Return the clock, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Intake:
+    """Takes entries into the pools of one node."""
+
+    def __init__(self, store: Store, pools: Mapping[str, TargetPool], *, signer: Signer, counters: Counters) -> None:
+        self._store, self._pools, self._signer, self._counters = store, pools, signer, counters
+        self.recovery = Recovery()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="receipts")
+        self.waiting_bytes = 0
+        """What batches that are being accepted take in memory, bytes."""
+
+    async def accept(self, target: str, raws: Sequence[bytes]) -> list[bytes | BpciError]:
+        """Accept raw entries; one result each, in their order: the encoded receipt, or why it was refused.
+
+        A receipt is returned after its entry is durable.
+
+        Raises:
+            NotFoundError: no such target here (``entry.target``).
+            LimitError: too much waits to be accepted (``limit.busy``).
+            StorageError: nothing of this batch was accepted (``storage.*``).
+            UnreachableError: nor here: the process that recovers senders failed (``unreachable.recovery``).
+        """
+        pool = self.pool(target)
+        self.require_disk()
+        size = sum(map(len, raws)) + ENTRY_BYTES * len(raws)
+        if self.waiting_bytes + size > MAX_WAITING_BYTES:
+            raise LimitError("too much waits to be accepted", code="limit.busy", hint="Try again in a second.")
+        self.waiting_bytes += size
+        try:
+            decoded = await self.recovery.decode(raws)
+            now = clock_ms()
+            job = self._store.writer.submit(lambda connection: pool.accept(connection, decoded, now), undo=pool.forget)
+            arrivals = await asyncio.wrap_future(job)
+            results = await self._work(lambda: [self._receipt(target, item) for item in arrivals])
+        finally:
+            self.waiting_bytes -= size
+        self._counters.note_entries(results)
+        return results
+
+    async def entry(self, target: str, txid: bytes) -> dict[str, Any]:
+        """Return what is known of an accepted entry, with its receipt.
+
+        Raises:
+            NotFoundError: no such target (``entry.target``), or never accepted here (``entry.unknown``).
+        """
+        self.pool(target)
+        return await asyncio.to_thread(self._entry, target, txid)
+
+    async def find_entries(self, target: str, txids: Sequence[bytes]) -> list[dict[str, Any] | None]:
+        """Return where each of many entries is; ``None`` for one that was never accepted here.
+
+        Raises:
+            NotFoundError: no such target (``entry.target``).
+        """
+        self.pool(target)
+
+        def look() -> list[dict[str, Any] | None]:
+            found = (journal.find_entry(self._store, target, txid) for txid in txids)
+            return [None if entry is None else journal.place_of(entry) for entry in found]
+
+        return await asyncio.to_thread(look)
+
+    def pool(self, target: str) -> TargetPool:
+        """Return the pool of ``target``.
+
+        Raises:
+            NotFoundError: there is none (``entry.target``).
+        """
+        pool = self._pools.get(target)
+        if pool is None:
+            raise NotFoundError(
+                "this node collects nothing for that chain",
+                code="entry.target",
+                hint="Its targets are in /v1/status.",
+                targets=list(self._pools),
+            )
+        return pool
+
+    def require_disk(self) -> None:
+        """Check that the disk takes entries.
+
+        Raises:
+            StorageError: there is too little room (``storage.full``), or the writer has been inside one commit for too
+                long (``storage.stalled``).
+        """
+        if not self._store.writer.is_alive(STALL_SECONDS):
+            raise StorageError(
+                "the disk does not answer",
+                code="storage.stalled",
+                hint="Look at the disk's health (smartctl) and the kernel's log; the node goes on by itself.",
+            )
+        self._store.require_room(RESERVE_BYTES)
+
+    def close(self) -> None:
+        """Finish what was begun. Not for the event loop."""
+        self.recovery.close()
+        self._worker.shutdown(wait=True)
+
+    def _receipt(self, target: str, item: Arrival | BpciError) -> bytes | BpciError:
+        if isinstance(item, BpciError):
+            return item
+        receipt = issue_receipt(
+            self._signer,
+            target=target,
+            txid=item.txid,
+            arrival_seq=item.arrival_seq,
+            arrival_ms=item.arrival_ms,
+            previous=item.previous,
+        )
+        return receipt.encode()
+
+    def _entry(self, target: str, txid: bytes) -> dict[str, Any]:
+        found = journal.find_entry(self._store, target, txid)
+        if found is None:
+            raise NotFoundError("no such entry was accepted here", code="entry.unknown")
+        previous = START
+        if found.arrival_seq > 1:
+            previous = journal.running_hash_at(self._store, target, found.arrival_seq - 1) or START
+        arrival = Arrival(found.txid, found.arrival_seq, found.arrival_ms, previous)
+        return {
+            "target": target,
+            "txid": txid,
+            "sender": found.sender,
+            "arrival_ms": found.arrival_ms,
+            "receipt": self._receipt(target, arrival),
+            **journal.place_of(found),
+        }
+
+    async def _work(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, call)
