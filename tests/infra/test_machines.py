@@ -118,3 +118,29 @@ def test_a_key_on_the_boot_medium_opens_the_wizard_over_ssh_and_nothing_else(lab
         session.expect("· Welcome", timeout=180)
         session.close(force=True)
         assert machine.ssh("true", user="root", key=owner.key).returncode == 255
+
+
+def test_rescue_mode_takes_the_owner_s_password_and_no_other(lab: Path, owner: Owner) -> None:
+    disk = overlay(BOOT / "disk.qcow2", lab / "rescue" / "disk.qcow2")
+    with Machine(lab / "rescue", [disk]).running() as machine:
+        console = machine.console
+        console.wait_for(r"More \.\.\.", 60)
+        console.press("down", "enter")
+        console.wait_for("Recovery, slot A")
+        console.press("down", "down", "enter")
+        console.wait_for("Log in as its owner, owner", 240)
+        console.wait_for("Password: $")
+        console.type("not this one\r")
+        console.wait_for("Login incorrect", 60)
+        console.wait_for("login: $")
+        console.type(f"{owner.name}\r")
+        console.wait_for(r"login: owner\n+Password: $")
+        console.type(f"{owner.password}\r")
+        console.wait_for(r"\$ $")
+        console.type("systemctl is-active rescue.service bpci-node.service; sudo -v && echo may-repair\r")
+        console.wait_for(r"password for owner: $")
+        console.type(f"{owner.password}\r")
+        console.wait_for(r"^may-repair$")
+        assert re.search(r"^active\n+inactive$", console.text(), re.MULTILINE)
+        console.type("exit\r")
+        Appliance(machine, owner).wait()
