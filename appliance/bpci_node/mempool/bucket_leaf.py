@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bpci_node.primitives.codec import encode
-from bpci_node.primitives.hashing import tagged_sha256
+from bpci_node.primitives.hashing import sha256
 
 LEAF_VERSION = 1
-LEAF_TAG = "bpci 2026 bucket leaf v1"
-TOPK_TAG = "bpci 2026 top entries v1"
 TOP_K = 16
 """Entries that ``topk_digest`` covers at most."""
+
+_LEAF_TAG = b"BKL|v1|"
+_TOPK_TAG = b"BKK|v1|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ class BucketLeaf:
 
     def digest(self) -> bytes:
         """Return the value of the bucket in the outer tree, 32 bytes."""
-        return tagged_sha256(LEAF_TAG, self.encode())
+        return sha256(_LEAF_TAG + self.encode())
 
 
 def topk_digest(leaf_hashes: Sequence[bytes]) -> bytes:
     """Return the digest of the first ``TOP_K`` of these leaf hashes (32 bytes each, in the order of the bucket)."""
-    return tagged_sha256(TOPK_TAG, b"".join(leaf_hashes[:TOP_K]))
+    return sha256(_TOPK_TAG + b"".join(leaf_hashes[:TOP_K]))

@@ -12,18 +12,18 @@ from typing import Any, Self
 from bpci_node.errors import ProofError
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.fields import Fields
-from bpci_node.primitives.hashing import tagged_sha256
+from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
 from bpci_node.primitives.names import LEDGER_ID_FORM, TARGET_FORM
 
 SIGNATURE_CONTEXT = "bpci 2026 mempool header v1"
-ROOT_TAG = "bpci 2026 mempool root v1"
 VERSION = 1
 VERKLE_ROOT_BYTES = 48
 MAX_BYTES = 4096
 """Longest header that is read, certificate and signature included."""
 MAX_CERTIFICATE_BYTES = 1024
 
+_ROOT_TAG = b"MXR|v1|"
 _NAMES = (
     "v",
     "ledger_id",
@@ -167,7 +167,7 @@ class MxHeader:
 
 def combine_roots(verkle_root: bytes, merkle_mesh_root: bytes) -> bytes:
     """Return ``mx_root``, 32 bytes, over the roots of both trees (48 and 32 bytes)."""
-    return tagged_sha256(ROOT_TAG, verkle_root + merkle_mesh_root)
+    return sha256(_ROOT_TAG + verkle_root + merkle_mesh_root)
 
 
 def sign_header(signer: Signer, unsigned: MxHeader) -> MxHeader:

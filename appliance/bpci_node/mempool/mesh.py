@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from bpci_node.mempool.bucket import Bucket, mesh_root
 from bpci_node.mempool.bucket_key import mesh_leaf
 from bpci_node.mempool.header import combine_roots
-from bpci_node.mempool.verkle.tree import Opening, VerkleTree
+from bpci_node.mempool.verkle.opening import Opening
+from bpci_node.mempool.verkle.tree import VerkleTree
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from bpci_node.mempool.entry_leaf import EntryLeaf
 from bpci_node.mempool.header import MxHeader, sign_header
 from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.proof import MAX_BUCKETS, MAX_ENTRIES, BucketOpening, MempoolProof
-from bpci_node.mempool.verkle.tree import Opening
+from bpci_node.mempool.verkle.opening import Opening
 from bpci_node.primitives import merkle
 from bpci_node.primitives.keys import Signer
 

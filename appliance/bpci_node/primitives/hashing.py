@@ -7,7 +7,6 @@ BLAKE3 is always used with a derive-key context, so no digest has two meanings. 
 from __future__ import annotations
 
 import hashlib
-from functools import cache
 
 from blake3 import blake3
 from Crypto.Hash import keccak
@@ -16,21 +15,6 @@ from Crypto.Hash import keccak
 def sha256(data: bytes) -> bytes:
     """Return the 32-byte SHA-256 digest."""
     return hashlib.sha256(data).digest()
-
-
-def tagged_sha256(tag: str, data: bytes) -> bytes:
-    """Return the 32-byte SHA-256 digest of ``data`` under a tag, for what a contract follows with cheap hashes.
-
-    Args:
-        tag: a constant string, unique to one meaning, ``"bpci 2026 <noun> v<n>"``.
-    Source: BIP-340, "tagged hashes": SHA-256(SHA-256(tag) ‖ SHA-256(tag) ‖ data).
-    """
-    return sha256(_tag_prefix(tag) + data)
-
-
-@cache
-def _tag_prefix(tag: str) -> bytes:
-    return sha256(tag.encode()) * 2
 
 
 def keccak256(data: bytes) -> bytes:
