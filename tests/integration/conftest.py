@@ -23,6 +23,7 @@ from bpci_node.runtime.config import (
     ApiSection,
     KeysSection,
     LedgerSection,
+    LimitsSection,
     NodeConfig,
     NodeSection,
     OwnerSection,
@@ -79,7 +80,9 @@ class Running:
         return (self.home / "node.log").read_text()
 
 
-def _config(home: Path, port: int, network_file: Path | None, state_dir: Path | None) -> NodeConfig:
+def _config(
+    home: Path, port: int, network_file: Path | None, state_dir: Path | None, limits: LimitsSection
+) -> NodeConfig:
     home.mkdir(exist_ok=True)
     for name in ("node.key", "registry.key"):
         if not (home / name).exists():
@@ -96,6 +99,7 @@ def _config(home: Path, port: int, network_file: Path | None, state_dir: Path | 
         else LedgerSection("network", network_file=network_file),
         keys=KeysSection(f"file:{home / 'node.key'}", f"file:{home / 'registry.key'}" if embedded else None),
         targets=(TargetSection("eip155:1", 45_000_000, 10_000_000),),
+        limits=limits,
     )
 
 
@@ -111,10 +115,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         network_file: Path | None = None,
         state_dir: Path | None = None,
         environment: dict[str, str] | None = None,
+        limits: LimitsSection = LimitsSection(),  # noqa: B008 - frozen
     ) -> Running:
         home = tmp_path / name
         port = ports.setdefault(name, free_port())
-        config = _config(home, port, network_file, state_dir)
+        config = _config(home, port, network_file, state_dir, limits)
         (home / "node.toml").write_text(dump(config))
         with (home / "node.log").open("ab") as log:
             process = subprocess.Popen(

@@ -7,12 +7,15 @@ from starlette.requests import Request
 from bpci_node.errors import AccessError
 from bpci_node.gateway.limits import RateLimit, source_of
 from bpci_node.gateway.metrics import Metrics
+from bpci_node.gateway.models import MAX_BATCH
 from bpci_node.network.auth import ReplayGuard, SignedRequest, verify_request
 from bpci_node.network.wire import AUTH_HEADER
 from bpci_node.primitives.keys import did_of
 from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.node import Node
 
+LOOKUPS_PER_ENTRY = 8
+"""Looking one entry up costs about an eighth of accepting one."""
 MEASURE_MIB_PER_SECOND = 4.0
 MEASURE_BURST_MIB = 256.0
 REACH_PER_SECOND = 0.2
@@ -27,6 +30,8 @@ class Api:
         self._replays = ReplayGuard()
         self._measure = RateLimit(MEASURE_MIB_PER_SECOND, MEASURE_BURST_MIB, code="limit.measure")
         self._reach = RateLimit(REACH_PER_SECOND, REACH_BURST, code="limit.reach")
+        rate = node.config.limits.entries_per_second
+        self._entries = RateLimit(rate, max(2 * rate, MAX_BATCH), code="limit.entries", what="entries")
 
     def signed_request(self, request: Request) -> SignedRequest:
         """Check who signed a request, and that it comes for the first time. The body is the caller's to compare.
@@ -67,6 +72,24 @@ class Api:
         """
         self._reach.take(source_of(address_of(request)))
         self._reach.take(did_of(signed.node_key))
+
+    def allow_entries(self, request: Request, count: int) -> bytes:
+        """Take ``count`` entries from what the source of a request may send; return that source.
+
+        Raises:
+            LimitError: ``limit.entries``.
+        """
+        source = source_of(address_of(request))
+        self._entries.take(source, count)
+        return source.encode()
+
+    def allow_lookups(self, request: Request, count: int) -> None:
+        """Take ``count`` look-ups of entries from what the source of a request may send.
+
+        Raises:
+            LimitError: ``limit.entries``.
+        """
+        self._entries.take(source_of(address_of(request)), count / LOOKUPS_PER_ENTRY)
 
 
 def address_of(request: Request) -> str:

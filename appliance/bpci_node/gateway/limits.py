@@ -33,15 +33,19 @@ def source_of(address: str | None) -> str:
 class RateLimit:
     """A token bucket per source."""
 
-    def __init__(self, per_second: float, burst: float, *, code: str, max_sources: int = MAX_SOURCES) -> None:
+    def __init__(
+        self, per_second: float, burst: float, *, code: str, what: str = "requests", max_sources: int = MAX_SOURCES
+    ) -> None:
         """Set rate and size of the buckets.
 
         Args:
             per_second: tokens that a bucket gains.
             burst: tokens that it holds at most.
             code: of the error when it is empty.
+            what: that there is too much of, for the message.
         """
-        self._per_second, self._burst, self._code, self._max = per_second, burst, code, max_sources
+        self._per_second, self._burst, self._code, self._what = per_second, burst, code, what
+        self._max = max_sources
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, source: str, tokens: float = 1.0, *, now: float | None = None) -> None:
@@ -62,7 +66,7 @@ class RateLimit:
         if not is_enough:
             wait = max(1, round((tokens - level) / self._per_second + 0.5))
             raise LimitError(
-                "too many requests from this address",
+                f"too many {self._what} from this address",
                 code=self._code,
                 hint=f"Wait {wait} s and go on more slowly.",
                 retry_after_seconds=wait,

@@ -17,6 +17,25 @@ from bpci_node.network.wire import CBOR, JSON, PROBLEM
 
 _REF = "#/components/schemas/{model}"
 _REFERENCE = re.compile(r'"#/components/schemas/(\w+)"')
+_PROBLEMS = {
+    "400": "A parameter or the body is not as it should be",
+    "403": "Not signed, or by somebody who may not",
+    "404": "What is named is not here",
+    "429": "Too much of it; Retry-After says when it may pass, where that is known",
+    "431": "The head of the request is too long",
+    "500": "A fault of the node's",
+    "503": "The node is stopping, has too many connections, or can't reach what it needs",
+    "507": "The disk failed or is full",
+}
+"""Statuses of problems that any operation may answer with."""
+_BODY_PROBLEMS = {
+    "408": "The body did not arrive in time",
+    "409": "Well-formed, and refused by a rule",
+    "413": "The body is too long",
+    "415": "Neither application/cbor nor application/json",
+    "422": "A proof or signature does not hold",
+}
+"""Those of operations that take a body, beside them."""
 _DESCRIPTION = (
     "The public API of a BPCI node. Bodies are application/cbor (canonical, byte strings as they are) or"
     " application/json (byte strings as 0x-hexadecimal); replies are CBOR if Accept names it. Amounts are decimal"
@@ -69,22 +88,33 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.update(definitions["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    problem = {
-        "description": "A problem",
-        "content": {PROBLEM: {"schema": {"$ref": _REF.format(model="Problem")}}},
-    }
     for operations in document["paths"].values():
         for operation in operations.values():
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = problem
-    document["components"]["schemas"] = _used(document["paths"], schemas)
+            _name_problems(operation)
+    document["components"]["responses"] = _problem_responses()
+    document["components"]["schemas"] = _used([document["paths"], document["components"]["responses"]], schemas)
     return document
 
 
-def _used(paths: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schemas that the paths refer to, also through one another, in the order of their names."""
+def _name_problems(operation: dict[str, Any]) -> None:
+    """Say with which statuses an operation may refuse."""
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for status in [*_PROBLEMS, *(_BODY_PROBLEMS if "requestBody" in operation else ())]:
+        responses.setdefault(status, {"$ref": f"#/components/responses/{status}"})
+    responses["default"] = {"$ref": "#/components/responses/default"}
+
+
+def _problem_responses() -> dict[str, Any]:
+    content = {PROBLEM: {"schema": {"$ref": _REF.format(model="Problem")}}}
+    descriptions = _PROBLEMS | _BODY_PROBLEMS | {"default": "A problem"}
+    return {status: {"description": text, "content": content} for status, text in descriptions.items()}
+
+
+def _used(parts: Any, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas that these parts refer to, also through one another, in the order of their names."""
     used: set[str] = set()
-    texts = [json.dumps(paths)]
+    texts = [json.dumps(parts)]
     while texts:
         new = set(_REFERENCE.findall(texts.pop())) - used
         used |= new

@@ -44,6 +44,7 @@ def entry_routes(api: Api) -> APIRouter:
         # Hexadecimal takes twice the bytes, and the rest of the body is a few hundred.
         body = await read_body(request, 2 * MAX_TRANSACTION_BYTES + 1024)
         wanted = as_model(EntryRequest, decode_body(request, body))
+        api.allow_entries(request, 1)
         (result,) = await node.intake.accept(wanted.target, [wanted.raw])
         if isinstance(result, BpciError):
             raise result
@@ -58,6 +59,7 @@ def entry_routes(api: Api) -> APIRouter:
     async def batch(request: Request) -> Response:
         body = await read_body(request, body_bytes)
         wanted = as_model(BatchRequest, decode_body(request, body))
+        api.allow_entries(request, len(wanted.raws))
         results = await node.intake.accept(wanted.target, wanted.raws)
         return reply(request, {"v": 1, "results": [_result(item) for item in results]})
 
@@ -70,6 +72,7 @@ def entry_routes(api: Api) -> APIRouter:
     async def lookup(request: Request) -> Response:
         body = await read_body(request, body_bytes)
         wanted = as_model(LookupRequest, decode_body(request, body))
+        api.allow_lookups(request, len(wanted.txids))
         return reply(request, {"v": 1, "results": await node.intake.find_entries(wanted.target, wanted.txids)})
 
     @router.get("/v1/entries/{target}/{txid}", response_model=EntryStatus, summary="One accepted entry and its receipt")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from bpci_node.chain.command import MAX_COMMAND_BYTES
@@ -82,7 +82,7 @@ def ledger_routes(api: Api) -> APIRouter:
         return reply(request, await node.own_ledger().account(account_id))
 
     @router.get("/v1/blocks/{height}", response_model=BlockReply, summary="One block, its commands and results")
-    async def block(request: Request, height: int) -> Response:
+    async def block(request: Request, height: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> Response:
         return reply(request, await node.own_ledger().block(height))
 
     return router

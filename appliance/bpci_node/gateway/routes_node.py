@@ -43,6 +43,7 @@ def health_routes(api: Api) -> APIRouter:
     @router.get(
         "/readyz",
         response_model=Readiness,
+        responses={503: {"model": Readiness, "description": "It does not"}},
         summary="Does the node take entries and commands? 503 and the reasons if not.",
     )
     async def readyz(request: Request) -> Response:

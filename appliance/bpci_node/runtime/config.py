@@ -28,6 +28,8 @@ DEFAULT_OWNER_SOCKET = Path("/run/bpci/owner.sock")
 DEFAULT_FEE_BIN_WEI = 5_000_000_000
 DEFAULT_GAS_LIMIT = 60_000_000
 MIB = 1 << 20
+NO_STATE = "none"
+_RPC = "rpc:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class TargetSection:
     """Width of a fee bin, wei."""
     gas_limit: int = DEFAULT_GAS_LIMIT
     """Gas that one bundle may use."""
+    state: str = NO_STATE
+    """Who says what senders have on the chain: ``none``, or ``rpc:URL`` of a node of it (JSON-RPC over HTTP)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class LimitsSection:
     """Longest request body, bytes."""
     requests_per_second: int = 100
     """Sustained rate of one source address; twice as many in a burst."""
+    entries_per_second: int = 10_000
+    """Sustained rate of entries of one source address, over all its requests; twice as many in a burst."""
     connections: int = 512
     """Open connections, all sources together."""
     connections_per_source: int = 64
@@ -219,6 +225,7 @@ def dump(config: NodeConfig) -> str:
             "limits": {
                 "body_bytes": limits.body_bytes,
                 "requests_per_second": limits.requests_per_second,
+                "entries_per_second": limits.entries_per_second,
                 "connections": limits.connections,
                 "connections_per_source": limits.connections_per_source,
                 "pool_entries": limits.pool_entries,
@@ -230,6 +237,7 @@ def dump(config: NodeConfig) -> str:
                     "base_fee_wei": str(target.base_fee_wei),
                     "fee_bin_wei": str(target.fee_bin_wei),
                     "gas_limit": target.gas_limit,
+                    "state": target.state,
                 }
                 for target in config.targets
             ],
@@ -334,6 +342,7 @@ def _target(reader: TableReader) -> TargetSection:
         base_fee_wei=reader.amount("base_fee_wei", None),
         fee_bin_wei=reader.amount("fee_bin_wei", DEFAULT_FEE_BIN_WEI, least=1),
         gas_limit=reader.integer("gas_limit", 21_000, 10**12, DEFAULT_GAS_LIMIT),
+        state=reader.text("state", NO_STATE, rf"{NO_STATE}|{_RPC}https?://[^\s@]{{1,200}}", "none or rpc:URL"),
     )
     reader.done()
     return section
@@ -344,6 +353,7 @@ def _limits(reader: TableReader) -> LimitsSection:
     section = LimitsSection(
         body_bytes=reader.integer("body_bytes", 64 * 1024, 1024 * MIB, default.body_bytes),
         requests_per_second=reader.integer("requests_per_second", 1, 1_000_000, default.requests_per_second),
+        entries_per_second=reader.integer("entries_per_second", 1, 10_000_000, default.entries_per_second),
         connections=reader.integer("connections", 1, 100_000, default.connections),
         connections_per_source=reader.integer("connections_per_source", 1, 100_000, default.connections_per_source),
         pool_entries=reader.integer("pool_entries", 1, 10**9, default.pool_entries),
