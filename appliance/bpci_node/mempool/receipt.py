@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cbor2 import dumps
+
 from bpci_node.errors import BpciError, ProofError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
@@ -99,14 +101,23 @@ class EntryReceipt:
 
 def next_running_hash(previous: bytes, target: str, txid: bytes, arrival_seq: int, arrival_ms: int) -> bytes:
     """Return the running hash after one more arrival, 32 bytes; ``previous`` is ``START`` before the first."""
-    step = {
-        "previous": previous,
-        "target": target,
-        "txid": txid,
-        "arrival_seq": arrival_seq,
-        "arrival_ms": arrival_ms,
-    }
-    return derive(ORDER_CONTEXT, codec.encode(step))
+    # The canonical map of these five, put together by hand: every arrival is hashed, and an encoder that looks at
+    # each value first takes three times as long. A test holds it to the codec.
+    step = b"".join(
+        (
+            b"\xa5\x64txid\x58\x20",
+            txid,
+            b"\x66target",
+            dumps(target),
+            b"\x68previous\x58\x20",
+            previous,
+            b"\x6aarrival_ms",
+            dumps(arrival_ms),
+            b"\x6barrival_seq",
+            dumps(arrival_seq),
+        )
+    )
+    return derive(ORDER_CONTEXT, step)
 
 
 def issue_receipt(

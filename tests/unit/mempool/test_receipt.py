@@ -1,9 +1,20 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bpci_node.errors import BpciError, ProofError
-from bpci_node.mempool.receipt import START, EntryReceipt, issue_receipt, next_running_hash, verify_receipt
+from bpci_node.mempool.receipt import (
+    ORDER_CONTEXT,
+    START,
+    EntryReceipt,
+    issue_receipt,
+    next_running_hash,
+    verify_receipt,
+)
+from bpci_node.primitives.codec import encode
+from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner, sign_object
 
 NODE = LocalSigner(b"\x01" * 32)
@@ -34,6 +45,18 @@ def test_receipts_form_a_chain() -> None:
     second = receipt(arrival_seq=2, previous=first.running_hash)
     assert second.running_hash == next_running_hash(first.running_hash, "eip155:1", second.txid, 2, 1_700_000_000_000)
     assert receipt(arrival_seq=2).running_hash != second.running_hash
+
+
+@given(
+    seq=st.integers(0, 2**63 - 1),
+    ms=st.integers(0, 2**63 - 1),
+    chain=st.integers(1, 2**64 - 1),
+    previous=st.binary(min_size=32, max_size=32),
+)
+def test_the_running_hash_is_over_the_canonical_map(seq: int, ms: int, chain: int, previous: bytes) -> None:
+    target, txid = f"eip155:{chain}", b"\x07" * 32
+    step = {"previous": previous, "target": target, "txid": txid, "arrival_seq": seq, "arrival_ms": ms}
+    assert next_running_hash(previous, target, txid, seq, ms) == derive(ORDER_CONTEXT, encode(step))
 
 
 def test_every_altered_byte_is_refused() -> None:
