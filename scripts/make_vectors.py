@@ -7,6 +7,7 @@ change of the specification, never of the vectors alone.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from bpci_node.chain.rotation import Rotation, prove_possession
 from bpci_node.primitives.codec import encode
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner, derive_keys, did_of, seed_of, sign_object
-from bpci_node.primitives.merkle import leaf_hash, prove, root_of
+from bpci_node.primitives.merkle import EMPTY_ROOT, audit_path, leaf_hash, prove, root_of
 
 PHRASE = "abandon " * 23 + "art"
 DIRECTORY = Path(__file__).resolve().parents[1] / "docs/spec/vectors"
@@ -96,17 +97,64 @@ def encoding() -> dict[str, Any]:
     )
 
 
+CT_LEAVES = [
+    bytes.fromhex(text)
+    for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+]
+"""The leaves of certificate transparency's reference tree."""
+
+
+def merkle_inclusion() -> dict[str, Any]:
+    """RFC 6962 roots, and inclusion proofs in the shape of transparency-dev/merkle's test data, spoilt ones too."""
+    hashes = [leaf_hash(leaf) for leaf in CT_LEAVES]
+    cases: list[dict[str, Any]] = []
+
+    for index, size in ((0, 1), (0, 8), (5, 8), (2, 3), (1, 5), (4, 5), (6, 7), (3, 7)):
+        root, leaf, path = root_of(hashes[:size]), hashes[index], audit_path(hashes[:size], index)
+        holds = {"leafIdx": index, "treeSize": size, "root": root, "leafHash": leaf, "proof": path}
+        spoilt: list[tuple[str, dict[str, Any]]] = [
+            ("leafIdx - 1", {"leafIdx": (index - 1) % 2**64}),
+            ("leafIdx + 1", {"leafIdx": index + 1}),
+            ("leafIdx ^ 2", {"leafIdx": index ^ 2}),
+            ("treeSize * 2", {"treeSize": size * 2}),
+            ("treeSize / 2", {"treeSize": size // 2}),
+            ("wrong leaf", {"leafHash": leaf_hash(b"WrongLeaf")}),
+            ("empty root", {"root": EMPTY_ROOT}),
+            ("random root", {"root": leaf_hash(b"random")}),
+            ("trailing garbage", {"proof": [*path, b""]}),
+            ("trailing root", {"proof": [*path, root]}),
+            ("preceding garbage", {"proof": [b"", *path]}),
+            ("preceding root", {"proof": [root, *path]}),
+        ]
+        for number, item in enumerate(path):
+            flipped = [*path[:number], bytes([item[0] ^ 8]) + item[1:], *path[number + 1 :]]
+            spoilt.append((f"modified proof[{number}] bit 3", {"proof": flipped}))
+        if path:
+            spoilt.append(("removed component", {"proof": path[:-1]}))
+        if len(path) > 1:
+            spoilt.append(("reversed proof", {"proof": path[::-1]}))
+        for desc, changes in (("happy path", {}), *spoilt):
+            case = holds | changes
+            for name in ("root", "leafHash"):
+                case[name] = b64encode(case[name]).decode()
+            case["proof"] = [b64encode(item).decode() for item in case["proof"]] or None
+            cases.append(case | {"desc": desc, "wantErr": bool(changes)})
+    return {
+        "source": "RFC 6962, section 2.1, over the reference leaves of certificate transparency; the shape of"
+        " transparency-dev/merkle's testdata/inclusion: bytes in base64, null for an empty proof",
+        "leaves": hexed(CT_LEAVES),
+        "roots": [b64encode(root_of(hashes[:size])).decode() for size in range(len(hashes) + 1)],
+        "inclusion": cases,
+    }
+
+
 def merkle() -> dict[str, Any]:
     """Multiproofs over the reference leaves of certificate transparency."""
-    leaves = [
-        bytes.fromhex(text)
-        for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
-    ]
     cases = []
     for size, indices in ((1, [0]), (2, [1]), (3, [0]), (5, [4]), (7, [1, 5]), (8, [0]), (8, [2, 3, 7]), (8, [0, 7])):
-        hashes = [leaf_hash(leaf) for leaf in leaves[:size]]
+        hashes = [leaf_hash(leaf) for leaf in CT_LEAVES[:size]]
         cases.append({"size": size, "indices": indices, "root": root_of(hashes), "proof": prove(hashes, indices)})
-    return hexed({"leaves": leaves, "multiproofs": cases})
+    return hexed({"leaves": CT_LEAVES, "multiproofs": cases})
 
 
 def ledger() -> dict[str, Any]:
@@ -186,6 +234,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "keys.json": keys,
     "encoding.json": encoding,
     "merkle.json": merkle,
+    "merkle-inclusion.json": merkle_inclusion,
     "ledger.json": ledger,
 }
 

@@ -59,7 +59,10 @@ def verify_mempool_proof(data: bytes, trust: Trust) -> MempoolProof:
         _check_entries(proof.header, bucket)
     claims: dict[bytes, bytes | None] = {bucket.key: bucket.leaf.digest() for bucket in proof.buckets}
     claims.update(dict.fromkeys(proof.absent))
-    verify_opening(proof.header.verkle_root, claims, proof.verkle)
+    try:
+        verify_opening(proof.header.verkle_root, claims, proof.verkle)
+    except FormatError as error:
+        raise ProofError(f"the outer tree's proof: {error.message}", code="proof.verkle") from error
     return proof
 
 

@@ -44,6 +44,58 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+def audit_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the siblings of one leaf and of every node above it, from the leaf to the root, 32 bytes each.
+
+    The hashes are those of a multiproof that opens this leaf alone, in the order of RFC 6962.
+
+    Raises:
+        ProofError: there is no leaf ``index`` (``proof.merkle``).
+    Source: RFC 6962, section 2.1.1.
+    """
+    _require_indices([index], len(leaf_hashes))
+    path: list[bytes] = []
+    start, size = 0, len(leaf_hashes)
+    while size > 1:
+        half = _split(size)
+        if index < start + half:
+            path.append(root_of(leaf_hashes[start + half : start + size]))
+            size = half
+        else:
+            path.append(root_of(leaf_hashes[start : start + half]))
+            start, size = start + half, size - half
+    return path[::-1]
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
+    """Check that a leaf hash is at position ``index`` of the tree of ``size`` leaves with this ``root``.
+
+    Args:
+        leaf: result of :func:`leaf_hash`.
+        path: what :func:`audit_path` returned.
+    Raises:
+        ProofError: an impossible position, a path of another length, or another root (``proof.merkle``).
+    Source: RFC 9162, section 2.1.3.2.
+    """
+    _require_indices([index], size)
+    computed, place, last = leaf, index, size - 1
+    for sibling in path:
+        if last == 0 or len(sibling) != 32:
+            raise ProofError("the audit path is too long, or not made of 32-byte hashes", code="proof.merkle")
+        if place & 1 or place == last:
+            computed = node_hash(sibling, computed)
+            # Where the last node of a level has no right neighbour, it is carried up until it is one itself.
+            while not place & 1 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            computed = node_hash(computed, sibling)
+        place, last = place >> 1, last >> 1
+    if last != 0:
+        raise ProofError("the audit path is too short", code="proof.merkle")
+    if computed != root:
+        raise ProofError("the audit path leads to another root", code="proof.merkle")
+
+
 def prove(leaf_hashes: Sequence[bytes], indices: Sequence[int]) -> list[bytes]:
     """Return the multiproof that opens ``indices``: 32-byte hashes in the order of the walk.
 

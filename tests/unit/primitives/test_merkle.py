@@ -1,4 +1,5 @@
 import json
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ from hypothesis import strategies as st
 
 from bpci_node.errors import ProofError
 from bpci_node.primitives.hashing import sha256
-from bpci_node.primitives.merkle import EMPTY_ROOT, leaf_hash, prove, root_of, verify
+from bpci_node.primitives.merkle import EMPTY_ROOT, audit_path, leaf_hash, prove, root_of, verify, verify_inclusion
 
 REFERENCE = json.loads((Path(__file__).parent / "standards.json").read_text())["rfc6962"]
 VECTORS = json.loads((Path(__file__).parents[3] / "docs/spec/vectors/merkle.json").read_text())
+INCLUSION = json.loads((Path(__file__).parents[3] / "docs/spec/vectors/merkle-inclusion.json").read_text())
 
 
 def tree(leaves):
@@ -66,6 +68,44 @@ def test_one_opened_leaf_is_proved_by_the_hashes_of_the_audit_path(size):
         proof = prove(hashes, [index])
         assert sorted(proof) == sorted(path(index, leaves))
         verify([(index, hashes[index])], size, proof, tree(leaves))
+
+
+@pytest.mark.parametrize("size", [*range(1, 34), 63, 64, 65])
+def test_audit_paths_are_those_of_the_recursive_definition(size):
+    leaves = [bytes([number]) for number in range(size)]
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    for index in range(size):
+        found = audit_path(hashes, index)
+        assert found == path(index, leaves)
+        verify_inclusion(hashes[index], index, size, found, tree(leaves))
+
+
+@given(st.integers(1, 300), st.data())
+def test_an_audit_path_proves_no_other_place_or_size(size, data):
+    hashes = [leaf_hash(number.to_bytes(2, "big")) for number in range(size)]
+    index = data.draw(st.integers(0, size - 1))
+    found, root = audit_path(hashes, index), root_of(hashes)
+    other = data.draw(st.integers(-1, size + 1).filter(lambda number: number != index))
+    for place, many in ((other, size), (index, size * 2), (index, size * 4)):
+        with pytest.raises(ProofError) as caught:
+            verify_inclusion(hashes[index], place, many, found, root)
+        assert caught.value.code == "proof.merkle"
+
+
+@pytest.mark.parametrize("case", INCLUSION["inclusion"], ids=lambda case: f"{case['leafIdx']}-{case['desc']}")
+def test_published_inclusion_proofs_hold_or_do_not(case):
+    wanted = [b64decode(item) for item in case["proof"] or []]
+    values = b64decode(case["leafHash"]), case["leafIdx"], case["treeSize"], wanted, b64decode(case["root"])
+    if case["wantErr"]:
+        with pytest.raises(ProofError):
+            verify_inclusion(*values)
+    else:
+        verify_inclusion(*values)
+
+
+def test_published_roots_are_those_of_the_reference_tree():
+    assert [b64decode(root).hex() for root in INCLUSION["roots"]] == REFERENCE["roots"]
+    assert [leaf.removeprefix("0x") for leaf in INCLUSION["leaves"]] == REFERENCE["leaves"]
 
 
 @given(openings())
