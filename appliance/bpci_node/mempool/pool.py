@@ -8,7 +8,7 @@ sender's entries run in the order of their nonces, gaps are not judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bpci_node.errors import LimitError, RefusedError
@@ -16,7 +16,9 @@ from bpci_node.mempool.bucket import Bucket, mesh_root
 from bpci_node.mempool.bucket_key import mesh_leaf
 from bpci_node.mempool.entry import Entry, make_entry
 from bpci_node.mempool.fees import replacement_fee
+from bpci_node.mempool.mesh import Mesh, Roots
 from bpci_node.mempool.target import MIN_GAS, TargetConfig
+from bpci_node.mempool.verkle.opening import Opening
 from bpci_node.primitives.ethereum import Transaction
 
 
@@ -40,6 +42,8 @@ class Pool:
         "_by_sender",
         "_by_txid",
         "_last_arrival",
+        "_mesh",
+        "_sealed_epoch",
         "_sealed_nonce",
         "limits",
         "raw_bytes",
@@ -53,6 +57,8 @@ class Pool:
         self.raw_bytes = 0
         """Raw bytes of the entries that wait."""
         self._buckets: dict[bytes, Bucket] = {}
+        self._mesh = Mesh()
+        self._sealed_epoch: dict[bytes, int] = {}
         self._by_txid: dict[bytes, Entry] = {}
         self._by_sender: dict[bytes, dict[int, Entry]] = {}
         self._sealed_nonce: dict[bytes, int] = {}
@@ -134,7 +140,7 @@ class Pool:
         """
         self.target = replace(self.target, base_fee_wei=base_fee_wei)
         entries = list(self._by_txid.values())
-        self._buckets = {}
+        self._buckets, self._mesh, self._sealed_epoch = {}, Mesh(), {}
         for entry in entries:
             leaf = entry.leaf
             self._add(
@@ -152,6 +158,28 @@ class Pool:
     def buckets(self) -> list[Bucket]:
         """Return the non-empty buckets in the order of their keys."""
         return [bucket for _, bucket in sorted(self._buckets.items())]
+
+    def bucket(self, key: bytes) -> Bucket | None:
+        """Return the bucket of this key, or None when it is empty."""
+        return self._buckets.get(key)
+
+    def mark_sealed(self, keys: Iterable[bytes], epoch: int) -> None:
+        """Record that the bundle with sequence ``epoch`` took entries of these buckets."""
+        for key in keys:
+            self._sealed_epoch[key] = epoch
+            self._mesh.touch(key)
+
+    def sealed_epoch(self, key: bytes) -> int:
+        """Return the sequence of the last bundle that took an entry of this bucket on the terms in force, or 0."""
+        return self._sealed_epoch.get(key, 0)
+
+    def roots(self) -> Roots:
+        """Bring the trees up to date with what changed since the last time, and return their roots."""
+        return self._mesh.roots(self._buckets, self._sealed_epoch)
+
+    def open(self, keys: Sequence[bytes]) -> Opening:
+        """Return what proves the leaves, or the absence, of these buckets under the last :meth:`roots`."""
+        return self._mesh.open(keys)
 
     def merkle_mesh_root(self) -> bytes:
         """Return the root over every non-empty bucket's id and root, 32 bytes."""
@@ -224,6 +252,7 @@ class Pool:
         if bucket is None:
             bucket = self._buckets[entry.bucket_key] = Bucket(self.target.id, entry.bucket_key)
         bucket.add(entry)
+        self._mesh.touch(entry.bucket_key)
 
     def _take_out(self, entry: Entry) -> None:
         leaf = entry.leaf
@@ -234,6 +263,7 @@ class Pool:
             del self._by_sender[leaf.sender]
         bucket = self._buckets[entry.bucket_key]
         bucket.remove(entry)
+        self._mesh.touch(entry.bucket_key)
         if not len(bucket):
             del self._buckets[entry.bucket_key]
         self.raw_bytes -= len(entry.transaction.raw)

@@ -129,7 +129,7 @@ def snapshot(pool: Pool, facts: HeaderFacts, txids: Iterable[bytes], keys: Itera
             absent.append(key)
         else:
             opened.append(_open(bucket, bucket.leaf(pool.sealed_epoch(key)), entries))
-    return Snapshot(header, tuple(opened), tuple(absent), pool.mesh.open(sorted(members)))
+    return Snapshot(header, tuple(opened), tuple(absent), pool.open(sorted(members)))
 
 
 def prove(taken: Snapshot, signer: Signer) -> MempoolProof:
