@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -10,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from bpci_node import __version__
 from bpci_node.gateway.limits import ConnectionLimit
+from bpci_node.runtime.counters import Step
 from bpci_node.runtime.node import Node
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,6 +43,21 @@ class Metrics:
         commit_jobs = Histogram(
             "bpci_store_commit_jobs", "Jobs that shared one commit", buckets=_JOBS, registry=self._registry
         )
+
+        steps = Histogram(
+            "bpci_mempool_step_seconds",
+            "Time of one step of the mempool's work",
+            ("step",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        for step in get_args(Step):
+            steps.labels(step)
+
+        def note_step(step: Step, seconds: float) -> None:
+            steps.labels(step).observe(seconds)
+
+        node.timings.observe = note_step
 
         def note_commit(jobs: int, seconds: float) -> None:
             commit_seconds.observe(seconds)
@@ -78,8 +95,16 @@ class _NodeCollector(Collector):
         for code, count in sorted(node.counters.refused.items()):
             refused.add_metric((code,), count)
         yield refused
+        yield CounterMetricFamily(
+            "bpci_entries_replaced", "Entries that their senders replaced", value=node.counters.replaced
+        )
+        yield CounterMetricFamily("bpci_entries_evicted", "Entries that others pushed out", value=node.counters.evicted)
+        yield CounterMetricFamily(
+            "bpci_entries_cancelled", "Entries that their senders cancelled", value=node.counters.cancelled
+        )
         yield CounterMetricFamily("bpci_bundles_sealed", "Bundles sealed", value=node.counters.bundles)
         yield from self._pools()
+        yield from self._queues()
         if node.ledger is not None:
             yield GaugeMetricFamily("bpci_ledger_height", "Height of the last block", value=node.ledger.height)
         yield GaugeMetricFamily("bpci_connections", "Open connections", value=self._connections.count)
@@ -88,6 +113,21 @@ class _NodeCollector(Collector):
         )
         yield CounterMetricFamily(
             "bpci_store_failures", "Commits that failed", value=node.store.writer.statistics.failures
+        )
+
+    def _queues(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        intake = self._node.intake
+        yield GaugeMetricFamily(
+            "bpci_intake_waiting_bytes", "Memory of the batches that are being accepted", value=intake.waiting_bytes
+        )
+        yield GaugeMetricFamily(
+            "bpci_recovery_waiting_entries", "Entries whose senders are being recovered", value=intake.recovery.waiting
+        )
+        yield GaugeMetricFamily(
+            "bpci_recovery_workers", "Processes that recover senders", value=intake.recovery.running
+        )
+        yield CounterMetricFamily(
+            "bpci_recovery_crashes", "Processes that failed over a batch", value=intake.recovery.crashes
         )
 
     def _pools(self) -> Iterable[GaugeMetricFamily]:

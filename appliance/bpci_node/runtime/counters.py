@@ -1,11 +1,21 @@
-"""What a node has done since its start, for metrics and the owner's status."""
+"""What a node has done since its start, and how long it took: for metrics and the owner's status."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from bpci_node.errors import BpciError
+
+Step: TypeAlias = Literal["recover", "state", "insert", "receipts", "cancel", "root", "prove", "seal"]
+"""What is timed. ``recover``, ``insert`` and ``receipts`` are for a whole batch."""
+
+MAX_CODES = 100
+"""Error codes that are counted each by itself; there are fewer, and what came beyond would be counted together."""
+OTHER = "other"
 
 
 @dataclass(slots=True)
@@ -29,19 +39,30 @@ class Counters:
         """Count receipts and refusals."""
         for result in results:
             if isinstance(result, BpciError):
-                self.refused[result.code] = self.refused.get(result.code, 0) + 1
+                self.note_refusal(result.code)
             else:
                 self.accepted += 1
+
+    def note_refusal(self, code: str) -> None:
+        """Count one refusal."""
+        if code not in self.refused and len(self.refused) >= MAX_CODES:
+            code = OTHER
+        self.refused[code] = self.refused.get(code, 0) + 1
 
 
 @dataclass(slots=True)
 class Timings:
-    """Where durations are reported as they happen; nowhere, until somebody wants them."""
+    """Where durations are reported as they happen: nowhere, until somebody wants them."""
 
-    observe: Callable[[str, float], None] | None = None
+    observe: Callable[[Step, float], None] | None = None
     """Called with what was done and the seconds that it took, from any thread."""
 
-    def note(self, what: str, seconds: float) -> None:
-        """Report one duration; ``what`` is one of a few names."""
-        if self.observe is not None:
-            self.observe(what, seconds)
+    @contextmanager
+    def of(self, step: Step) -> Iterator[None]:
+        """Report how long the block took, whatever became of it."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self.observe is not None:
+                self.observe(step, time.perf_counter() - started)

@@ -10,13 +10,15 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from bpci_node.errors import BpciError, LimitError, NotFoundError, StorageError
 from bpci_node.mempool.receipt import START, issue_receipt
 from bpci_node.primitives.keys import Signer
-from bpci_node.runtime.counters import Counters
+from bpci_node.runtime.counters import Counters, Timings
 from bpci_node.runtime.recovery import Recovery
+from bpci_node.runtime.recovery_worker import Decoded
 from bpci_node.runtime.target_pool import Arrival, TargetPool
 from bpci_node.store import journal
 from bpci_node.store.store import Store
@@ -41,8 +43,17 @@ def clock_ms() -> int:
 class Intake:
     """Takes entries into the pools of one node."""
 
-    def __init__(self, store: Store, pools: Mapping[str, TargetPool], *, signer: Signer, counters: Counters) -> None:
-        self._store, self._pools, self._signer, self._counters = store, pools, signer, counters
+    def __init__(
+        self,
+        store: Store,
+        pools: Mapping[str, TargetPool],
+        *,
+        signer: Signer,
+        counters: Counters,
+        timings: Timings,
+    ) -> None:
+        self._store, self._pools, self._signer = store, pools, signer
+        self._counters, self._timings = counters, timings
         self.recovery = Recovery()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="receipts")
         self.waiting_bytes = 0
@@ -66,11 +77,10 @@ class Intake:
             raise LimitError("too much waits to be accepted", code="limit.busy", hint="Try again in a second.")
         self.waiting_bytes += size
         try:
-            decoded = await self.recovery.decode(raws)
-            now = clock_ms()
-            job = self._store.writer.submit(lambda connection: pool.accept(connection, decoded, now), undo=pool.forget)
-            arrivals = await asyncio.wrap_future(job)
-            results = await self._work(lambda: [self._receipt(target, item) for item in arrivals])
+            with self._timings.of("recover"):
+                decoded = await self.recovery.decode(raws)
+            arrivals = await self._insert(pool, decoded)
+            results = await self._work(lambda: self._receipts(target, arrivals))
         finally:
             self.waiting_bytes -= size
         self._counters.note_entries(results)
@@ -134,6 +144,19 @@ class Intake:
         """Finish what was begun. Not for the event loop."""
         self.recovery.close()
         self._worker.shutdown(wait=True)
+
+    async def _insert(self, pool: TargetPool, decoded: Sequence[Decoded]) -> list[Arrival | BpciError]:
+        now = clock_ms()
+
+        def write(connection: Connection) -> list[Arrival | BpciError]:
+            with self._timings.of("insert"):
+                return pool.accept(connection, decoded, now)
+
+        return await asyncio.wrap_future(self._store.writer.submit(write, undo=pool.forget))
+
+    def _receipts(self, target: str, arrivals: Sequence[Arrival | BpciError]) -> list[bytes | BpciError]:
+        with self._timings.of("receipts"):
+            return [self._receipt(target, item) for item in arrivals]
 
     def _receipt(self, target: str, item: Arrival | BpciError) -> bytes | BpciError:
         if isinstance(item, BpciError):

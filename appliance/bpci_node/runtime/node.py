@@ -20,7 +20,7 @@ from bpci_node.network.file import NetworkFile
 from bpci_node.primitives.keys import LocalSigner, Signer, did_of
 from bpci_node.runtime import membership
 from bpci_node.runtime.config import NodeConfig, NodeSection, read_key
-from bpci_node.runtime.counters import Counters
+from bpci_node.runtime.counters import Counters, Timings
 from bpci_node.runtime.intake import Intake, clock_ms
 from bpci_node.runtime.ledger import EmbeddedLedger
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
@@ -50,6 +50,7 @@ class Node:
         """
         self.config = config
         self.counters = Counters()
+        self.timings = Timings()
         self.stopping = asyncio.Event()
         self.started_ms = clock_ms()
         self.signer: Signer = LocalSigner(read_key(config.keys.node, key="keys.node"))
@@ -92,7 +93,7 @@ class Node:
         except BaseException:
             self.store.close()
             raise
-        self.intake = Intake(self.store, self.pools, signer=self.signer, counters=self.counters)
+        self.intake = Intake(self.store, self.pools, signer=self.signer, counters=self.counters, timings=self.timings)
 
     def _require_same_identity(self) -> None:
         """Bind the state directory to the node's key and its ledger at the first start, and check it at every other."""
@@ -130,13 +131,14 @@ class Node:
         pool, sealer, now = self.intake.pool(target), self._sealers[target], clock_ms()
 
         def write(connection: Any) -> journal.JournalBundle:
-            return sealer.seal(
-                connection,
-                now_ms=now,
-                gas_limit=gas_limit,
-                base_fee_wei=base_fee_wei,
-                certificate=self.certificate,
-            )
+            with self.timings.of("seal"):
+                return sealer.seal(
+                    connection,
+                    now_ms=now,
+                    gas_limit=gas_limit,
+                    base_fee_wei=base_fee_wei,
+                    certificate=self.certificate,
+                )
 
         # A bundle that was stored and could not be remembered then, is remembered now, before one follows it.
         await asyncio.to_thread(sealer.check_guard, self.store)

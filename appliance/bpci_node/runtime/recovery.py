@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -119,8 +119,6 @@ class Recovery:
         """Worker processes that ended or hung over a request, since the start."""
         self.waiting = 0
         """Entries whose senders are being recovered, or that wait for it."""
-        self.on_batch: Callable[[float], None] | None = None
-        """Called after each batch with the seconds that it took, waiting included."""
 
     async def decode(self, raws: Sequence[bytes]) -> list[Decoded]:
         """Decode raw entries; one result each, in their order.
@@ -130,14 +128,12 @@ class Recovery:
         """
         call, size = (_decode_here, len(raws)) if len(raws) < LEAST_BATCH else (self._ask, self._share(len(raws)))
         parts = [raws[start : start + size] for start in range(0, len(raws), max(size, 1))]
-        loop, started = asyncio.get_running_loop(), time.perf_counter()
+        loop = asyncio.get_running_loop()
         self.waiting += len(raws)
         try:
             found = await asyncio.gather(*(loop.run_in_executor(self._threads, call, part) for part in parts))
         finally:
             self.waiting -= len(raws)
-            if self.on_batch is not None:
-                self.on_batch(time.perf_counter() - started)
         return [item for part in found for item in part]
 
     def retire_idle(self) -> None:
