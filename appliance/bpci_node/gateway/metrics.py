@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -24,6 +30,7 @@ class Metrics:
     """The metrics of one node."""
 
     def __init__(self, node: Node, connections: ConnectionLimit) -> None:
+        disable_created_metrics()  # when a series began is known from the process, and would be as many series again
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(_NodeCollector(node, connections))
