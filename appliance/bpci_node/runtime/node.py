@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from bpci_node import __version__
 from bpci_node.chain.account import account_id_of
 from bpci_node.errors import BpciError, NotFoundError, StorageError
+from bpci_node.mempool.header import MxHeader
 from bpci_node.mempool.pool import PoolLimits
+from bpci_node.mempool.proof import MempoolProof
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.network import file as network_file
 from bpci_node.network.file import NetworkFile
@@ -24,6 +27,7 @@ from bpci_node.runtime.counters import Counters, Timings
 from bpci_node.runtime.intake import Intake, clock_ms
 from bpci_node.runtime.ledger import EmbeddedLedger
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
+from bpci_node.runtime.proving import Prover
 from bpci_node.runtime.sealing import Sealer
 from bpci_node.runtime.target_pool import TargetPool
 from bpci_node.store import journal
@@ -94,6 +98,7 @@ class Node:
             self.store.close()
             raise
         self.intake = Intake(self.store, self.pools, signer=self.signer, counters=self.counters, timings=self.timings)
+        self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
 
     def _require_same_identity(self) -> None:
         """Bind the state directory to the node's key and its ledger at the first start, and check it at every other."""
@@ -161,6 +166,31 @@ class Node:
         if data is None:
             raise NotFoundError(f"there is no bundle {sequence} of {target} here", code="bundle.unknown")
         return data
+
+    # Proofs
+
+    async def header(self, target: str) -> MxHeader:
+        """Return the signed header of a pool as it stands.
+
+        Raises:
+            NotFoundError: no such target (``entry.target``).
+            LimitError, StorageError: as :meth:`Prover.header`.
+        """
+        return await self._prover.header(self.intake.pool(target), certificate=self.certificate, now_ms=clock_ms())
+
+    async def prove(self, target: str, txids: Sequence[bytes], keys: Sequence[bytes]) -> MempoolProof:
+        """Return the proof of what is, or is not, in a pool as it stands.
+
+        Args:
+            txids: entries, 32 bytes each.
+            keys: buckets, 4 bytes each.
+        Raises:
+            NotFoundError: no such target (``entry.target``), or an entry does not wait (``entry.not_waiting``).
+            LimitError, StorageError: as :meth:`Prover.prove`.
+        """
+        return await self._prover.prove(
+            self.intake.pool(target), txids, keys, certificate=self.certificate, now_ms=clock_ms()
+        )
 
     # Ledger
 
@@ -274,6 +304,7 @@ class Node:
 
     def _close(self) -> None:
         self.intake.close()
+        self._prover.close()
         if self.ledger is not None:
             self.ledger.close()
         self.store.close()

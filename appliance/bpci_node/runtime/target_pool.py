@@ -15,6 +15,7 @@ from typing import Any
 
 from bpci_node.errors import BpciError, StorageError
 from bpci_node.mempool.pool import Pool, PoolLimits
+from bpci_node.mempool.prove import HeaderFacts
 from bpci_node.mempool.receipt import START, next_running_hash
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.primitives.ethereum import Transaction, decode_transaction
@@ -101,6 +102,28 @@ class TargetPool:
         if rows:
             journal.append_entries(connection, rows, replaced)
         return results
+
+    def header_facts(
+        self, connection: Connection, *, ledger_id: str, time_ms: int, certificate: bytes | None, signer: bytes
+    ) -> HeaderFacts:
+        """Return what a header says of this pool beside its roots, with the pool brought up to date.
+
+        Args:
+            ledger_id: see :class:`~bpci_node.mempool.prove.HeaderFacts`; so are the others.
+        Raises:
+            StorageError: as :meth:`refresh`.
+        """
+        self.refresh(connection)
+        last = journal.last_bundle(journal.InJob(connection), self.target.id)
+        return HeaderFacts(
+            ledger_id=ledger_id,
+            arrival_seq=self._arrival_seq,
+            running_hash=self._running_hash,
+            sequence=0 if last is None else last[0],
+            time_ms=time_ms,
+            certificate=certificate,
+            signer=signer,
+        )
 
     def forget(self) -> None:
         """What was done since the last commit is void: build the pool anew before the next use."""
