@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
-from bpci_node.errors import FormatError, StorageError
+from bpci_node.errors import FormatError
 
 ORDER = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 """Order of the groups. Source: draft-irtf-cfrg-pairing-friendly-curves, section 4.2.1."""
@@ -115,12 +115,12 @@ def _basis() -> tuple[tuple[G1Point, ...], G2Point]:
     """Return the Lagrange basis and [τ]G2, as ``scripts/derive_kzg_basis.py`` packaged them.
 
     Raises:
-        StorageError: the installed file is not the packaged one (``storage.basis``).
+        FormatError: the installed file is not the packaged one (``format.verkle_basis``).
     """
     data = files(__package__).joinpath("kzg_basis.bin").read_bytes()
     if hashlib.sha256(data).hexdigest() != _BASIS_SHA256:
-        raise StorageError(
-            "the KZG basis of this installation is damaged", code="storage.basis", hint="install it again"
+        raise FormatError(
+            "the KZG basis of this installation is damaged", code="format.verkle_basis", hint="install it again"
         )
     # The digest vouches for what a subgroup check would cost 40 times the rest of the loading to see.
     edge = WIDTH * _XY_BYTES

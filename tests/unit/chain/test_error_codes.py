@@ -3,12 +3,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 CODE = re.compile(r"\"((?:account|chain|format|proof|registry|sign|storage|usage)\.[a-z0-9_]+)\"")
-PRIMITIVES = ("base58", "codec", "derivation", "keys", "merkle")
+PRIMITIVES = ("base58", "codec", "derivation", "keys", "kzg", "merkle", "multiproof")
 
 
 def test_every_code_that_the_ledger_raises_is_documented_and_no_other():
     package = ROOT / "appliance/bpci_node"
-    sources = [*package.glob("chain/*.py"), *package.glob("consensus/*.py")]
+    sources = [path for part in ("chain", "consensus", "mempool/verkle") for path in package.glob(f"{part}/*.py")]
     sources += [package / f"primitives/{name}.py" for name in PRIMITIVES]
     raised = {code for source in sources for code in CODE.findall(source.read_text())}
     documented = set()
