@@ -17,10 +17,9 @@ from bpci_node.auction.selection import MAX_RAW_BYTES, select
 from bpci_node.chain.certificate import Certificate, verify_certificate
 from bpci_node.errors import BpciError, FormatError, ProofError, UnreachableError
 from bpci_node.mempool.bucket_key import bucket_id, mesh_leaf
-from bpci_node.mempool.entry import Entry, make_entry
+from bpci_node.mempool.entry import Entry, check_destination, decode_entry, make_entry
 from bpci_node.mempool.target import MIN_GAS, TargetConfig
 from bpci_node.primitives import merkle
-from bpci_node.primitives.ethereum import decode_transaction
 from bpci_node.primitives.keys import did_of, public_key_of, verify_object
 
 
@@ -101,7 +100,7 @@ def _check_trust(bundle: Bundle, trusted_key: bytes | None, network: tuple[str, 
 
 
 def _recompute(bundle: Bundle) -> list[Entry]:
-    """Decode every transaction again and sort it on the terms of the header."""
+    """Decode every entry again and sort it on the terms of the header."""
     header = bundle.header
     try:
         target = TargetConfig(
@@ -117,15 +116,12 @@ def _recompute(bundle: Bundle) -> list[Entry]:
     entries = []
     for number, item in enumerate(bundle.entries):
         try:
-            tx = decode_transaction(item.raw)
+            tx = decode_entry(item.raw)
+            check_destination(tx, target, header.ledger_id)
         except BpciError as error:
             raise ProofError(f"entry {number}: {error.message}", code="bundle.entry", entry=number) from error
-        if tx.chain_id != target.chain_id or tx.gas < MIN_GAS:
-            raise ProofError(
-                f"entry {number} is not one for {target.id}: its chain or its gas is wrong",
-                code="bundle.entry",
-                entry=number,
-            )
+        if tx.gas < MIN_GAS:
+            raise ProofError(f"entry {number} can't run with its gas", code="bundle.entry", entry=number)
         entry = make_entry(
             tx, target, arrival_seq=item.arrival_seq, arrival_ms=item.ts, qos=item.qos, opaque=item.opaque
         )

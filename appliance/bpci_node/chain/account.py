@@ -14,10 +14,7 @@ from typing import Any
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import RefusedError
 from bpci_node.primitives.codec import decode, encode
-from bpci_node.primitives.hashing import derive
-from bpci_node.primitives.keys import did_of
-
-ACCOUNT_CONTEXT = "bpci 2026 account v1"
+from bpci_node.primitives.keys import account_address, did_of
 
 ACCOUNT_FORM = re.compile(r"bpa1[a-z2-7]{32}")
 """An account id: ``bpa1`` and 20 bytes in lower-case base32 (RFC 4648, no padding)."""
@@ -88,8 +85,7 @@ class KeyUse:
 
 def account_id_of(public_key: bytes) -> str:
     """Return the id of the account whose first key is ``public_key``."""
-    digest = derive(ACCOUNT_CONTEXT, public_key)[:20]
-    return "bpa1" + base64.b32encode(digest).decode("ascii").lower()
+    return "bpa1" + base64.b32encode(account_address(public_key)).decode("ascii").lower()
 
 
 def load_account(state: View, account_id: str) -> Account | None:

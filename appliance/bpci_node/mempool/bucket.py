@@ -43,6 +43,10 @@ class Bucket:
         """Yield the entries in order."""
         return iter(self._entries)
 
+    def __reversed__(self) -> Iterator[Entry]:
+        """Yield the entries from the last one."""
+        return reversed(self._entries)
+
     def add(self, entry: Entry) -> None:
         """Add an entry that is not there yet."""
         self._entries.add(entry)

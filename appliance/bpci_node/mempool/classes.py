@@ -5,6 +5,7 @@ The tables are those of ``docs/spec/mempool.md``; their numbers are part of ever
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from enum import IntEnum
 
 from bpci_node.errors import FormatError
@@ -46,7 +47,7 @@ def entry_type(tx: Transaction) -> EntryType:
 
 def gas_class(gas: int) -> GasClass:
     """Return the class of a gas limit."""
-    return GasClass(sum(gas > bound for bound in GAS_BOUNDS))
+    return GasClass(bisect_left(GAS_BOUNDS, gas))
 
 
 def class_byte(kind: EntryType, gas: GasClass, qlock_ms: int) -> int:

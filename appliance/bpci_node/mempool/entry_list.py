@@ -61,6 +61,11 @@ class EntryList:
         for chunk in self._chunks:
             yield from chunk.entries
 
+    def __reversed__(self) -> Iterator[Entry]:
+        """Yield the entries from the last one."""
+        for chunk in reversed(self._chunks):
+            yield from reversed(chunk.entries)
+
     @property
     def first(self) -> Entry:
         """The entry that is served first; there must be one."""

@@ -1,19 +1,16 @@
-"""What an entry pays per gas at a named base fee, its fee bin, and what a replacement must pay."""
+"""What an entry pays per gas at a named base fee, its fee bin, and what it takes to push another out."""
 
 from __future__ import annotations
 
 from bpci_node.mempool.target import MAX_AMOUNT
-from bpci_node.primitives.ethereum import Transaction
 
 MAX_FEE_BIN = 65_535
 """The last bin; it holds everything above, too."""
-REPLACEMENT_PERCENT = 10
-"""How much more a replacement pays, at least."""
 
 
-def fee_per_weight(tx: Transaction, base_fee_wei: int) -> int:
-    """Return what ``tx`` pays per gas, wei: ``min(max_fee, base_fee + priority fee)``, at most ``MAX_AMOUNT``."""
-    return min(tx.max_fee, base_fee_wei + tx.max_priority_fee, MAX_AMOUNT)
+def fee_per_weight(max_fee: int, max_priority_fee: int, base_fee_wei: int) -> int:
+    """Return what is paid per gas, wei: ``min(max_fee, base_fee + max_priority_fee)``, at most ``MAX_AMOUNT``."""
+    return min(max_fee, base_fee_wei + max_priority_fee, MAX_AMOUNT)
 
 
 def fee_bin(fee_wei: int, width_wei: int) -> int:
@@ -21,6 +18,6 @@ def fee_bin(fee_wei: int, width_wei: int) -> int:
     return min(fee_wei // width_wei, MAX_FEE_BIN)
 
 
-def replacement_fee(fee_wei: int) -> int:
-    """Return the least fee that replaces one of ``fee_wei``: 10 % more, rounded up, and at least 1 wei more."""
-    return max(fee_wei + 1, -(-fee_wei * (100 + REPLACEMENT_PERCENT) // 100))
+def outbidding(amount_wei: int, percent: int) -> int:
+    """Return the least amount that outbids ``amount_wei``: ``percent`` more, rounded up, and at least 1 wei more."""
+    return max(amount_wei + 1, -(-amount_wei * (100 + percent) // 100))

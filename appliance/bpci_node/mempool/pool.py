@@ -1,37 +1,45 @@
 """The pool of one target chain: who waits, in which bucket, under which root.
 
-Pure: time and arrival numbers come in as arguments, nothing is written. The same calls in the same order give the same
-pool, which is how a node restores it from its journal. Senders are proved by their signatures before they come here;
-an entry is replaced only by its own sender. What a sender's nonce or balance is on the chain is not known here: a
-sender's entries run in the order of their nonces, gaps are not judged.
+Pure: time, arrival numbers and what is known of accounts come in as arguments, nothing is written. The same calls in
+the same order give the same pool. Senders are proved by their signatures before they come here; only its sender
+replaces or cancels an entry. A checked pool is told, with each entry, what its sender has on the target chain; an
+unchecked one takes what nobody may ever pay for, and its entries run in the order of their nonces, gaps not judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bpci_node.errors import LimitError, RefusedError
+from bpci_node.errors import LimitError, NotFoundError, RefusedError
+from bpci_node.mempool import admission
 from bpci_node.mempool.bucket import Bucket, mesh_root
 from bpci_node.mempool.bucket_key import mesh_leaf
-from bpci_node.mempool.entry import Entry, make_entry
-from bpci_node.mempool.fees import replacement_fee
+from bpci_node.mempool.cancellation import Cancellation, verify_cancellation
+from bpci_node.mempool.entry import Entry, Signed, check_destination, make_entry
+from bpci_node.mempool.eviction import Ranking
+from bpci_node.mempool.fees import outbidding
+from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.mesh import Mesh, Roots
-from bpci_node.mempool.target import MIN_GAS, TargetConfig
+from bpci_node.mempool.native import NativeEntry
+from bpci_node.mempool.senders import Senders
+from bpci_node.mempool.state import SenderState
+from bpci_node.mempool.target import TargetConfig
 from bpci_node.mempool.verkle.opening import Opening
-from bpci_node.primitives.ethereum import Transaction
+
+CROWDED = (15, 16)
+"""Fraction of a limit from which on a pool is crowded, and nothing is taken back."""
 
 
 @dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """What one pool holds at most."""
+class Admission:
+    """An entry that was taken in, and who left because of it."""
 
-    entries: int = 100_000
-    """Entries that wait."""
-    raw_bytes: int = 256 * 1024 * 1024
-    """Raw bytes of all of them."""
-    per_sender: int = 64
-    """Entries of one sender that wait."""
+    entry: Entry
+    replaced: bytes | None
+    """txid of the entry of the same sender and nonce, 32 bytes."""
+    evicted: tuple[bytes, ...]
+    """txids of those who were pushed out of the full pool, 32 bytes each."""
 
 
 class Pool:
@@ -39,30 +47,49 @@ class Pool:
 
     __slots__ = (
         "_buckets",
-        "_by_sender",
+        "_by_source",
         "_by_txid",
         "_last_arrival",
         "_mesh",
+        "_ranking",
         "_sealed_epoch",
-        "_sealed_nonce",
+        "_senders",
+        "is_checked",
+        "ledger_id",
         "limits",
         "raw_bytes",
         "target",
     )
 
-    def __init__(self, target: TargetConfig, limits: PoolLimits | None = None) -> None:
+    def __init__(
+        self,
+        target: TargetConfig,
+        limits: PoolLimits | None = None,
+        *,
+        ledger_id: str | None = None,
+        is_checked: bool = False,
+    ) -> None:
         self.target = target
         """Terms on which the entries are sorted now."""
         self.limits = limits or PoolLimits()
+        self.ledger_id = ledger_id
+        """The ledger of the node; None where neither native entries nor cancellations are meant."""
+        self.is_checked = is_checked
+        """Whether :meth:`insert` is told what senders have on the chain."""
+        self._senders = Senders()
+        self._last_arrival = 0
+        self._clear()
+
+    def _clear(self) -> None:
         self.raw_bytes = 0
         """Raw bytes of the entries that wait."""
         self._buckets: dict[bytes, Bucket] = {}
         self._mesh = Mesh()
         self._sealed_epoch: dict[bytes, int] = {}
+        self._ranking = Ranking(self._buckets)
         self._by_txid: dict[bytes, Entry] = {}
-        self._by_sender: dict[bytes, dict[int, Entry]] = {}
-        self._sealed_nonce: dict[bytes, int] = {}
-        self._last_arrival = 0
+        self._by_source: dict[bytes, int] = {}
+        self._senders.clear()
 
     def __len__(self) -> int:
         return len(self._by_txid)
@@ -75,62 +102,199 @@ class Pool:
         """Return the entry with this txid, if it waits here."""
         return self._by_txid.get(txid)
 
-    def insert(self, tx: Transaction, arrival_seq: int, arrival_ms: int, *, qos: int = 0, opaque: bytes = b"") -> Entry:
-        """Take a transaction in.
+    def insert(
+        self,
+        tx: Signed,
+        arrival_seq: int,
+        arrival_ms: int,
+        *,
+        source: bytes = b"",
+        state: SenderState | None = None,
+        qos: int = 0,
+        opaque: bytes = b"",
+    ) -> Admission:
+        """Take an entry in; what is refused changes nothing.
 
         Args:
             arrival_seq: its number in the order of arrival, greater than that of every one before it, from 1.
             arrival_ms: Unix milliseconds.
-            qos: see :class:`~bpci_node.mempool.entry.EntryLeaf`; so is ``opaque``.
-        Returns:
-            The entry; its ``replaces`` names the one that it pushed out.
+            source: from where it came, counted while it waits; empty is not counted.
+            state: what its sender has on the chain; None when nobody knows, and in a pool that is not checked.
+            qos: see :class:`~bpci_node.mempool.entry_leaf.EntryLeaf`; so is ``opaque``.
         Raises:
-            RefusedError: meant for another chain, or for none (``entry.chain``); gas that never fits (``entry.gas``);
-                already waiting (``entry.duplicate``); its nonce is sealed (``entry.nonce``); a replacement that pays
-                too little (``entry.underpriced``, with the fees that would do); arrival out of order
-                (``mempool.arrival``).
-            LimitError: too many entries of its sender (``entry.sender_limit``), or in the pool
-                (``mempool.full_count``, ``mempool.full_bytes``).
+            RefusedError: meant for another chain or ledger, or for none (``entry.chain``, ``entry.ledger``); already
+                waiting (``entry.duplicate``); gas that never fits (``entry.gas``); its nonce is sealed or used
+                (``entry.nonce``); a replacement that pays or uses too little (``entry.underpriced``, with the fees
+                that would do); its sender can't pay for it (``entry.funds``); a nonce is missing before it, and the
+                pool is full (``entry.nonce_gap``); arrival out of order (``mempool.arrival``).
+            LimitError: too many entries of its sender (``entry.sender_limit``), source (``entry.source_limit``) or
+                bucket (``mempool.full_bucket``), or in the pool (``mempool.full_count``, ``mempool.full_bytes``, with
+                the fee that would do).
             FormatError: qos or opaque out of range (``entry.format``).
+        Source: docs/spec/mempool.md, "What is accepted".
         """
-        self._require_fitting(tx)
-        sealed = self._sealed_nonce.get(tx.sender, -1)
-        if tx.nonce <= sealed:
-            raise RefusedError(
-                f"nonce {tx.nonce} of this sender is sealed already", code="entry.nonce", sealed_nonce=str(sealed)
-            )
-        old = self._by_sender.get(tx.sender, {}).get(tx.nonce)
+        self._require_new(tx, arrival_seq)
+        admission.check_gas(tx, self.target.gas_limit, is_checked=state is not None)
+        admission.check_nonce(tx, self._senders.sealed_nonce(tx.sender), state)
+        old = self._senders.find(tx.sender, tx.nonce)
+        limits = self.limits
         if old is not None:
-            _require_replacement(old.transaction, tx)
-        self._require_room(tx, old)
-        return self._place(tx, old, arrival_seq=arrival_seq, arrival_ms=arrival_ms, qos=qos, opaque=opaque)
+            admission.check_replacement(old, tx, limits.replacement_percent)
+        of_source = self._by_source.get(source, 0) - (old is not None and old.source == source)
+        admission.check_quota(
+            old, of_sender=len(self._senders.queue(tx.sender)), of_source=of_source if source else 0, limits=limits
+        )
+        if state is not None:
+            admission.check_funds(tx, self._senders.queue(tx.sender), state)
+        entry = make_entry(
+            tx,
+            self.target,
+            arrival_seq=arrival_seq,
+            arrival_ms=arrival_ms,
+            qos=qos,
+            opaque=opaque,
+            source=source,
+            is_bound=old is not None and old.is_bound,
+        )
+        victims = self._make_room(entry, old, state)
+        bucket = self._buckets.get(entry.bucket_key)
+        if bucket is not None and len(bucket) >= limits.per_bucket:
+            leaving = sum(gone is not None and gone.bucket_key == bucket.key for gone in (*victims, old))
+            admission.check_bucket(len(bucket) - leaving, limits.per_bucket)
+        if victims:
+            entry = replace(entry, is_bound=True)
+        for gone in victims:
+            self._take_out(gone)
+        self._place(entry, old)
+        if self.is_checked:
+            self._weigh(entry, state)
+        return Admission(entry, old.leaf.txid if old else None, tuple(gone.leaf.txid for gone in victims))
 
     def restore(
-        self, tx: Transaction, arrival_seq: int, arrival_ms: int, *, qos: int = 0, opaque: bytes = b""
+        self,
+        tx: Signed,
+        arrival_seq: int,
+        arrival_ms: int,
+        *,
+        qos: int = 0,
+        opaque: bytes = b"",
+        is_bound: bool = False,
     ) -> Entry | None:
         """Take in again what was accepted before: as :meth:`insert`, without the rules that judge newcomers.
 
-        First :meth:`settle` whatever is sealed, then restore what waits, in the order of arrival.
+        First :meth:`settle` whatever is sealed, then restore what waits, in the order of arrival. Until :meth:`revise`
+        says otherwise, an Ethereum sender is believed to be able to pay: it was asked when the entry came.
 
+        Args:
+            is_bound: as the entry was.
         Returns:
             The entry, or None when it is no longer wanted: a replacement of it is sealed.
         Raises:
-            RefusedError: for another chain (``entry.chain``), twice (``entry.duplicate``), or out of order
-                (``mempool.arrival``): the journal is not that of this pool.
+            RefusedError: for another chain or ledger (``entry.chain``, ``entry.ledger``), twice
+                (``entry.duplicate``), or out of order (``mempool.arrival``): the journal is not that of this pool.
         """
-        self._require_ours(tx)
-        if tx.nonce <= self._sealed_nonce.get(tx.sender, -1):
+        self._require_new(tx, arrival_seq)
+        if tx.nonce <= self._senders.sealed_nonce(tx.sender):
             return None
-        old = self._by_sender.get(tx.sender, {}).get(tx.nonce)
-        return self._place(tx, old, arrival_seq=arrival_seq, arrival_ms=arrival_ms, qos=qos, opaque=opaque)
+        entry = make_entry(
+            tx,
+            self.target,
+            arrival_seq=arrival_seq,
+            arrival_ms=arrival_ms,
+            qos=qos,
+            opaque=opaque,
+            is_bound=is_bound,
+        )
+        self._place(entry, self._senders.find(tx.sender, tx.nonce))
+        if self.is_checked and isinstance(tx, NativeEntry):
+            self._ranking.mark(entry, idle=True)
+        return entry
+
+    def cancel(self, cancellation: Cancellation) -> Entry:
+        """Take an entry out because its sender says so; return it.
+
+        Raises:
+            RefusedError: for another ledger or target (``entry.ledger``, ``entry.chain``), for another arrival of the
+                entry (``entry.stale_cancellation``), not signed by its sender (``entry.not_yours``), or the entry is
+                bound (``entry.bound``).
+            NotFoundError: the entry does not wait here (``entry.not_waiting``).
+            LimitError: the pool is crowded (``mempool.crowded``).
+        Source: docs/spec/mempool.md, "Cancellation".
+        """
+        if cancellation.ledger_id != self.ledger_id:
+            raise RefusedError("the cancellation is signed for another ledger", code="entry.ledger")
+        if cancellation.target != self.target.id:
+            raise RefusedError("the cancellation is signed for another target", code="entry.chain")
+        entry = self._by_txid.get(cancellation.txid)
+        if entry is None:
+            raise NotFoundError("this entry does not wait here", code="entry.not_waiting")
+        verify_cancellation(cancellation, entry)
+        if entry.is_bound:
+            raise RefusedError(
+                "others were pushed out for this entry, so it can't be taken back",
+                code="entry.bound",
+                hint="Replace it by one that pays more and does nothing, such as a transfer to yourself.",
+            )
+        if self.is_crowded:
+            raise LimitError(
+                "nothing is taken back while the pool is crowded",
+                code="mempool.crowded",
+                hint="Try again after the next bundle, or replace the entry by one that pays more and does nothing.",
+            )
+        self._take_out(entry)
+        self._weigh_sender(entry.leaf.sender)
+        return entry
 
     def settle(self, sender: bytes, nonce: int) -> list[Entry]:
-        """Record that ``sender``'s transactions up to ``nonce`` are sealed; return those that leave the pool."""
-        self._sealed_nonce[sender] = max(nonce, self._sealed_nonce.get(sender, -1))
-        gone = [entry for number, entry in sorted(self._by_sender.get(sender, {}).items()) if number <= nonce]
+        """Record that ``sender``'s entries up to ``nonce`` are sealed; return those that leave the pool."""
+        gone = self._senders.seal(sender, nonce)
         for entry in gone:
             self._take_out(entry)
+        self._weigh_sender(sender)
         return gone
+
+    def mark_sealed(self, keys: Iterable[bytes], epoch: int) -> None:
+        """Record that the bundle of sequence ``epoch`` took entries of these buckets, which may be empty now."""
+        for key in keys:
+            self._sealed_epoch[key] = epoch
+            self._mesh.touch(key)
+
+    def sealed_epoch(self, key: bytes) -> int:
+        """Return the sequence of the last bundle that took an entry of this bucket on the terms in force, or 0."""
+        return self._sealed_epoch.get(key, 0)
+
+    def revise(self, states: Mapping[bytes, SenderState]) -> list[Entry]:
+        """Bring the pool up to date with the chain; return the entries that leave because they can't run any more.
+
+        Of each sender that is named: what the chain has run leaves; so does the first entry for which the balance does
+        not suffice, with everything behind it. Entries behind a gap stay, and are the first to leave a full pool.
+
+        Args:
+            states: what senders have on the chain now; who is not named stays as it is.
+        """
+        gone = []
+        for sender, state in sorted(states.items()):
+            queue = self._senders.queue(sender)
+            if not queue:
+                continue
+            self._senders.know(sender, state)
+            gone += admission.spent(queue, state)
+        for entry in gone:
+            self._take_out(entry)
+        for sender in sorted(states):
+            self._weigh_sender(sender)
+        return gone
+
+    def runnable(self) -> Iterator[Entry]:
+        """Yield the entries that may be selected: all but those behind a gap; in no meaningful order."""
+        for entry in self:
+            if not self._ranking.is_idle(entry) or isinstance(entry.transaction, NativeEntry):
+                yield entry
+
+    def senders(self) -> list[bytes]:
+        """Return the Ethereum senders that have entries here, in ascending order: whose states to ask for."""
+        queues = ((sender, self._senders.queue(sender)) for sender in self._senders)
+        return sorted(sender for sender, queue in queues if not isinstance(queue[0].transaction, NativeEntry))
 
     def reprice(self, base_fee_wei: int) -> None:
         """Sort all entries anew at another base fee. Costs as much as inserting them all.
@@ -139,21 +303,22 @@ class Pool:
             FormatError: the base fee is out of range (``mempool.target``).
         """
         self.target = replace(self.target, base_fee_wei=base_fee_wei)
-        entries = list(self._by_txid.values())
-        self._buckets, self._mesh, self._sealed_epoch = {}, Mesh(), {}
-        for entry in entries:
-            leaf = entry.leaf
-            self._add(
-                make_entry(
-                    entry.transaction,
-                    self.target,
-                    arrival_seq=leaf.arrival_seq,
-                    arrival_ms=leaf.ts,
-                    qos=leaf.qos,
-                    opaque=leaf.opaque,
-                    replaces=entry.replaces,
-                )
+        entries = [(entry, self._ranking.is_idle(entry)) for entry in self]
+        self._clear()
+        for old, is_idle in entries:
+            leaf = old.leaf
+            entry = make_entry(
+                old.transaction,
+                self.target,
+                arrival_seq=leaf.arrival_seq,
+                arrival_ms=leaf.ts,
+                qos=leaf.qos,
+                opaque=leaf.opaque,
+                source=old.source,
+                is_bound=old.is_bound,
             )
+            self._add(entry)
+            self._ranking.mark(entry, idle=is_idle)
 
     def buckets(self) -> list[Bucket]:
         """Return the non-empty buckets in the order of their keys."""
@@ -162,16 +327,6 @@ class Pool:
     def bucket(self, key: bytes) -> Bucket | None:
         """Return the bucket of this key, or None when it is empty."""
         return self._buckets.get(key)
-
-    def mark_sealed(self, keys: Iterable[bytes], epoch: int) -> None:
-        """Record that the bundle with sequence ``epoch`` took entries of these buckets."""
-        for key in keys:
-            self._sealed_epoch[key] = epoch
-            self._mesh.touch(key)
-
-    def sealed_epoch(self, key: bytes) -> int:
-        """Return the sequence of the last bundle that took an entry of this bucket on the terms in force, or 0."""
-        return self._sealed_epoch.get(key, 0)
 
     def roots(self) -> Roots:
         """Bring the trees up to date with what changed since the last time, and return their roots."""
@@ -185,99 +340,89 @@ class Pool:
         """Return the root over every non-empty bucket's id and root, 32 bytes."""
         return mesh_root(mesh_leaf(bucket.identifier, bucket.merkle_root()) for bucket in self.buckets())
 
-    def _require_ours(self, tx: Transaction) -> None:
-        if tx.chain_id != self.target.chain_id:
-            chain = "no chain" if tx.chain_id is None else f"chain {tx.chain_id}"
-            raise RefusedError(
-                f"signed for {chain}, and this pool is that of {self.target.id}",
-                code="entry.chain",
-                hint="A signature that names no chain (EIP-155) is good on all of them; sign it for this one.",
-            )
-        if tx.txid in self._by_txid:
-            raise RefusedError("this transaction is waiting already", code="entry.duplicate")
-
-    def _require_fitting(self, tx: Transaction) -> None:
-        self._require_ours(tx)
-        if not MIN_GAS <= tx.gas <= self.target.gas_limit:
-            raise RefusedError(
-                f"a gas limit of {tx.gas} never fits: it must lie between {MIN_GAS} and {self.target.gas_limit}",
-                code="entry.gas",
-                low=MIN_GAS,
-                high=self.target.gas_limit,
-            )
-
-    def _require_room(self, tx: Transaction, old: Entry | None) -> None:
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so little room is left that nothing is taken back."""
+        part, whole = CROWDED
         limits = self.limits
-        freed = len(old.transaction.raw) if old else 0
-        if self.raw_bytes - freed + len(tx.raw) > limits.raw_bytes:
-            raise LimitError("the pool is full", code="mempool.full_bytes", limit=limits.raw_bytes)
-        if old is not None:
-            return
-        if len(self._by_sender.get(tx.sender, ())) >= limits.per_sender:
-            raise LimitError(
-                f"{limits.per_sender} entries of this sender are waiting already",
-                code="entry.sender_limit",
-                limit=limits.per_sender,
-            )
-        if len(self) >= limits.entries:
-            raise LimitError("the pool is full", code="mempool.full_count", limit=limits.entries)
+        return len(self) * whole >= limits.entries * part or self.raw_bytes * whole >= limits.raw_bytes * part
 
-    def _place(
-        self, tx: Transaction, old: Entry | None, *, arrival_seq: int, arrival_ms: int, qos: int, opaque: bytes
-    ) -> Entry:
+    def least_fee(self) -> int:
+        """Return the fee rate, wei per gas, with which a plain transfer gets in now; 0 while there is room."""
+        if len(self) < self.limits.entries and self.raw_bytes < self.limits.raw_bytes:
+            return 0
+        _, price = next(self._ranking.weakest())
+        return outbidding(price, self.limits.replacement_percent)
+
+    def _require_new(self, tx: Signed, arrival_seq: int) -> None:
+        check_destination(tx, self.target, self.ledger_id)
+        if tx.txid in self._by_txid:
+            raise RefusedError("this entry is waiting already", code="entry.duplicate")
         if arrival_seq <= self._last_arrival:
             raise RefusedError(
                 f"arrival {arrival_seq} comes after arrival {self._last_arrival}", code="mempool.arrival"
             )
-        entry = make_entry(
-            tx,
-            self.target,
-            arrival_seq=arrival_seq,
-            arrival_ms=arrival_ms,
-            qos=qos,
-            opaque=opaque,
-            replaces=old.leaf.txid if old else None,
-        )
+
+    def _make_room(self, entry: Entry, old: Entry | None, state: SenderState | None) -> tuple[Entry, ...]:
+        """Choose who leaves, if the pool is full, and check that the newcomer may push them out."""
+        limits, tx = self.limits, entry.transaction
+        count = 0 if old else len(self) + 1 - limits.entries
+        surplus = self.raw_bytes + len(tx.raw) - (len(old.transaction.raw) if old else 0) - limits.raw_bytes
+        if count <= 0 and surplus <= 0:
+            return ()
+        code = admission.FULL_COUNT if count > 0 else admission.FULL_BYTES
+        if self.is_checked:
+            expected = None if state is None else self._senders.next_nonce(tx.sender, state)
+            admission.check_reach(tx, self._senders.queue(tx.sender), expected, limits, code)
+        room = self._ranking.make_room(entry, old, count=count, raw_bytes=surplus, queue_of=self._senders.queue)
+        admission.check_bid(entry, self._senders.before(tx.sender, tx.nonce), room, limits, code)
+        return room.victims if room else ()
+
+    def _place(self, entry: Entry, old: Entry | None) -> None:
         if old is not None:
             self._take_out(old)
-        self._last_arrival = arrival_seq
-        self.raw_bytes += len(tx.raw)
+        self._last_arrival = entry.leaf.arrival_seq
         self._add(entry)
-        return entry
+
+    def _weigh(self, entry: Entry, state: SenderState | None) -> None:
+        """Note what stands behind a newcomer, and behind those of its sender that it brings into reach."""
+        if state is None:
+            self._ranking.mark(entry, idle=True)
+        else:
+            self._senders.know(entry.leaf.sender, state)
+            self._weigh_sender(entry.leaf.sender)
+
+    def _weigh_sender(self, sender: bytes) -> None:
+        backed = self._senders.backed(sender)
+        if backed is not None:
+            for position, entry in enumerate(self._senders.queue(sender)):
+                self._ranking.mark(entry, idle=position >= backed)
 
     def _add(self, entry: Entry) -> None:
+        self.raw_bytes += len(entry.transaction.raw)
         self._by_txid[entry.leaf.txid] = entry
-        self._by_sender.setdefault(entry.leaf.sender, {})[entry.leaf.nonce] = entry
+        self._senders.add(entry)
+        if entry.source:
+            self._by_source[entry.source] = self._by_source.get(entry.source, 0) + 1
         bucket = self._buckets.get(entry.bucket_key)
         if bucket is None:
             bucket = self._buckets[entry.bucket_key] = Bucket(self.target.id, entry.bucket_key)
+            self._ranking.open(entry.bucket_key)
         bucket.add(entry)
         self._mesh.touch(entry.bucket_key)
 
     def _take_out(self, entry: Entry) -> None:
-        leaf = entry.leaf
-        del self._by_txid[leaf.txid]
-        nonces = self._by_sender[leaf.sender]
-        del nonces[leaf.nonce]
-        if not nonces:
-            del self._by_sender[leaf.sender]
+        self._ranking.mark(entry, idle=False)
+        self.raw_bytes -= len(entry.transaction.raw)
+        del self._by_txid[entry.leaf.txid]
+        self._senders.remove(entry)
+        if entry.source:
+            self._by_source[entry.source] -= 1
+            if not self._by_source[entry.source]:
+                del self._by_source[entry.source]
         bucket = self._buckets[entry.bucket_key]
         bucket.remove(entry)
         self._mesh.touch(entry.bucket_key)
         if not len(bucket):
             del self._buckets[entry.bucket_key]
-        self.raw_bytes -= len(entry.transaction.raw)
-
-
-def _require_replacement(old: Transaction, new: Transaction) -> None:
-    """Check that ``new`` pays enough more than ``old`` in both fees, so that it pays more at every base fee."""
-    max_fee, priority = replacement_fee(old.max_fee), replacement_fee(old.max_priority_fee)
-    if new.max_fee < max_fee or new.max_priority_fee < priority:
-        raise RefusedError(
-            f"nonce {new.nonce} of this sender is waiting already; a replacement pays at least {max_fee} wei per gas"
-            f" and {priority} wei of priority fee",
-            code="entry.underpriced",
-            hint="Raise both fees by 10 %, rounded up.",
-            max_fee=str(max_fee),
-            max_priority_fee=str(priority),
-        )
+            self._ranking.close(entry.bucket_key)

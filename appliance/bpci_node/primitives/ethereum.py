@@ -33,6 +33,13 @@ _FIELD_COUNT = {LEGACY: 9, ACCESS_LIST: 11, DYNAMIC_FEE: 12, BLOB: 14, SET_CODE:
 _SIGNATURE_FIELDS = 3
 _UINT8, _UINT64, _UINT256 = 1, 8, 32  # widths, bytes
 _VERSIONED_HASH_KZG = 0x01
+_BASE_GAS, _CREATE_GAS, _ZERO_BYTE_GAS, _BYTE_GAS = 21_000, 32_000, 4, 16
+_ADDRESS_GAS, _KEY_GAS, _AUTHORIZATION_GAS = 2_400, 1_900, 12_500
+"""What every transaction is charged before it runs; of an authorization, what is never refunded.
+
+Source: Ethereum Yellow Paper, appendix G; EIP-2028, 2930, 7702. Later charges (EIP-3860, 7623) only add to it."""
+_BLOB_GAS = 131_072
+"""Gas of one blob. Source: EIP-4844, GAS_PER_BLOB."""
 
 _QUANTITY = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,63})", re.IGNORECASE)
 _DATA = re.compile(r"0x([0-9a-f]{2})*", re.IGNORECASE)
@@ -66,6 +73,15 @@ class Transaction:
     """Wei, below 2**256."""
     data_bytes: int
     """Length of the call data."""
+    floor_gas: int
+    """Gas that it uses at least on every chain with the rules of Ethereum's Berlin fork."""
+    blob_wei: int
+    """Most that is paid for its blobs, wei."""
+
+    @property
+    def cost_wei(self) -> int:
+        """The most that it takes from its sender: gas, value and blobs, wei."""
+        return self.gas * self.max_fee + self.value + self.blob_wei
 
 
 def decode_transaction(raw: bytes) -> Transaction:
@@ -186,13 +202,18 @@ def _decode(raw: bytes) -> Transaction:
     data = fields[gas_at + 3]
     if data.is_list:
         raise _malformed("call data is a list")
+    zeros = raw.count(0, data.start, data.end)
+    floor_gas = _BASE_GAS + zeros * _ZERO_BYTE_GAS + (data.end - data.start - zeros) * _BYTE_GAS
+    if not to:
+        floor_gas += _CREATE_GAS
+    blob_wei = 0
     if tx_type >= ACCESS_LIST:
-        _check_access_list(raw, fields[gas_at + 4])
+        floor_gas += _access_list_gas(raw, fields[gas_at + 4])
     if tx_type == BLOB:
-        _integer(raw, fields[gas_at + 5], _UINT256, "max fee per blob gas")
-        _check_blob_hashes(raw, fields[gas_at + 6])
+        blob_fee = _integer(raw, fields[gas_at + 5], _UINT256, "max fee per blob gas")
+        blob_wei = blob_fee * _BLOB_GAS * _count_blobs(raw, fields[gas_at + 6])
     elif tx_type == SET_CODE:
-        _check_authorizations(raw, fields[gas_at + 5])
+        floor_gas += _AUTHORIZATION_GAS * _count_authorizations(raw, fields[gas_at + 5])
     return Transaction(
         raw=raw,
         txid=keccak256(raw),
@@ -206,6 +227,8 @@ def _decode(raw: bytes) -> Transaction:
         to=to or None,
         value=value,
         data_bytes=data.end - data.start,
+        floor_gas=floor_gas,
+        blob_wei=blob_wei,
     )
 
 
@@ -238,7 +261,18 @@ def _recover(raw: bytes, fields: Sequence[Span], parity: int, digest: bytes) -> 
             code="entry.signature",
             hint="s must lie in the lower half of the group's order.",
         )
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
+    return recover_address(r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity]), digest)
+
+
+def recover_address(signature: bytes, digest: bytes) -> bytes:
+    """Return the address, 20 bytes, whose key signed ``digest`` (32 bytes).
+
+    Args:
+        signature: ``r ‖ s ‖ parity``, 65 bytes, parity 0 or 1; the range of s is the caller's to check.
+    Raises:
+        RefusedError: no key made it (``entry.signature``).
+    Source: SEC 1, section 4.1.6.
+    """
     try:
         point = PublicKey.from_signature_and_message(signature, digest, hasher=None).format(compressed=False)
     except Exception as error:  # coincurve raises bare Exception and ValueError; both mean that no key fits
@@ -271,31 +305,39 @@ def _parts(raw: bytes, span: Span, count: int, name: str) -> list[Span]:
     return parts
 
 
-def _check_access_list(raw: bytes, span: Span) -> None:
-    """Check addresses (20 bytes) and their storage keys (32 bytes each). Source: EIP-2930."""
+def _access_list_gas(raw: bytes, span: Span) -> int:
+    """Check addresses (20 bytes) and their storage keys (32 bytes each); return their gas. Source: EIP-2930."""
+    gas = 0
     if not span.is_list:
         raise _malformed("the access list is not a list")
     for item in read_items(raw, span.start, span.end):
         address, keys = _parts(raw, item, 2, "an item of the access list")
         _fixed(address, 20, "an address of the access list")
+        gas += _ADDRESS_GAS
         if not keys.is_list:
             raise _malformed("the keys of the access list are not a list")
         for key in read_items(raw, keys.start, keys.end):
             _fixed(key, 32, "a key of the access list")
+            gas += _KEY_GAS
+    return gas
 
 
-def _check_blob_hashes(raw: bytes, span: Span) -> None:
-    """Check the blobs' names: at least one, version 0x01. Source: EIP-4844."""
+def _count_blobs(raw: bytes, span: Span) -> int:
+    """Check the blobs' names, at least one, version 0x01; return how many. Source: EIP-4844."""
+    count = 0
     if not span.is_list or span.start == span.end:
         raise _malformed("a blob transaction names at least one blob")
     for item in read_items(raw, span.start, span.end):
         _fixed(item, 32, "a blob hash")
         if raw[item.start] != _VERSIONED_HASH_KZG:
             raise _malformed("a blob hash has an unknown version")
+        count += 1
+    return count
 
 
-def _check_authorizations(raw: bytes, span: Span) -> None:
-    """Check shapes and ranges of the authorizations: at least one. Source: EIP-7702."""
+def _count_authorizations(raw: bytes, span: Span) -> int:
+    """Check shapes and ranges of the authorizations, at least one; return how many. Source: EIP-7702."""
+    count = 0
     if not span.is_list or span.start == span.end:
         raise _malformed("a transaction of type 4 carries at least one authorization")
     for item in read_items(raw, span.start, span.end):
@@ -306,6 +348,8 @@ def _check_authorizations(raw: bytes, span: Span) -> None:
         _integer(raw, parity, _UINT8, "an authorization's y parity")
         _integer(raw, r, _UINT256, "an authorization's r")
         _integer(raw, s, _UINT256, "an authorization's s")
+        count += 1
+    return count
 
 
 def _malformed(reason: str) -> FormatError:

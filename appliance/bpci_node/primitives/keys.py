@@ -22,6 +22,7 @@ __all__ = [
     "LocalSigner",
     "NodeKeys",
     "Signer",
+    "account_address",
     "derive_keys",
     "did_of",
     "new_phrase",
@@ -33,6 +34,8 @@ __all__ = [
     "verify_object",
     "verify_signature",
 ]
+
+ACCOUNT_CONTEXT = "bpci 2026 account v1"
 
 _DID_PREFIX = "did:key:z"
 _ED25519_CODE = b"\xed\x01"  # multicodec ed25519-pub (0xed) as an unsigned varint
@@ -132,6 +135,11 @@ def require_public_key(public_key: bytes) -> None:
     y = int.from_bytes(public_key, "little") & ((1 << 255) - 1)
     if y >= _FIELD or y in _SMALL_ORDER_Y:
         raise FormatError("not a usable Ed25519 public key", code="format.key")
+
+
+def account_address(public_key: bytes) -> bytes:
+    """Return the 20 bytes that name the account whose first key is ``public_key`` (32 bytes)."""
+    return derive(ACCOUNT_CONTEXT, public_key)[:20]
 
 
 def did_of(public_key: bytes) -> str:

@@ -15,7 +15,7 @@ from bpci_node import __version__
 from bpci_node.chain.account import account_id_of
 from bpci_node.errors import BpciError, NotFoundError, StorageError
 from bpci_node.mempool.header import MxHeader
-from bpci_node.mempool.pool import PoolLimits
+from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.proof import MempoolProof
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.network import file as network_file

@@ -14,7 +14,8 @@ from sqlite3 import Connection
 from typing import Any
 
 from bpci_node.errors import BpciError, StorageError
-from bpci_node.mempool.pool import Pool, PoolLimits
+from bpci_node.mempool.limits import PoolLimits
+from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.prove import HeaderFacts
 from bpci_node.mempool.receipt import START, next_running_hash
 from bpci_node.mempool.target import TargetConfig
@@ -84,7 +85,7 @@ class TargetPool:
                 results.append(item)
                 continue
             try:
-                entry = self.pool.insert(item, self._arrival_seq + 1, now_ms)
+                admission = self.pool.insert(item, self._arrival_seq + 1, now_ms)
             except BpciError as error:
                 results.append(error)
                 continue
@@ -96,8 +97,8 @@ class TargetPool:
                     self.target.id, self._arrival_seq, now_ms, item.txid, item.sender, self._running_hash, item.raw
                 )
             )
-            if entry.replaces is not None:
-                replaced.append(entry.replaces)
+            if admission.replaced is not None:
+                replaced.append(admission.replaced)
             results.append(Arrival(item.txid, self._arrival_seq, now_ms, previous))
         if rows:
             journal.append_entries(connection, rows, replaced)

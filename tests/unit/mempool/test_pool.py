@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from bpci_node.errors import BpciError, LimitError, RefusedError
 from bpci_node.mempool.bucket_key import bucket_id
 from bpci_node.mempool.entry import make_entry
-from bpci_node.mempool.pool import Pool, PoolLimits
+from bpci_node.mempool.limits import PoolLimits
+from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.primitives import merkle
 from bpci_node.primitives.ethereum import Transaction, decode_transaction
@@ -88,18 +89,18 @@ def test_a_replacement_pays_ten_percent_more_in_both_fees(
         assert error.code == "entry.underpriced"
         assert error.details == {"max_fee": "1100", "max_priority_fee": "110"}
         return
-    entry = pool.insert(new, 2, 2)
-    assert entry.replaces == old.txid
+    admission = pool.insert(new, 2, 2)
+    assert admission.replaced == old.txid
     assert pool.find(old.txid) is None
-    assert pool.find(new.txid) is entry
+    assert pool.find(new.txid) is admission.entry
     assert (len(pool), pool.raw_bytes) == (1, len(new.raw))
     assert len(pool.buckets()) == 1
 
 
 def test_nobody_replaces_the_entry_of_somebody_else(sign_raw: Sign) -> None:
     pool = filled([decode_transaction(sign_raw(1))])
-    entry = pool.insert(decode_transaction(sign_raw(2, max_fee=10**9, tip=10**9)), 2, 2)
-    assert entry.replaces is None
+    admission = pool.insert(decode_transaction(sign_raw(2, max_fee=10**9, tip=10**9)), 2, 2)
+    assert admission.replaced is None
     assert len(pool) == 2
 
 
@@ -115,7 +116,7 @@ def test_limits_by_sender_count_and_bytes(sign_raw: Sign) -> None:
     pool.insert(decode_transaction(sign_raw(3)), 4, 4)
     assert refusal(pool, decode_transaction(sign_raw(4))).code == "mempool.full_count"
     replacement = pool.insert(decode_transaction(sign_raw(1, max_fee=200, tip=200)), 5, 5)
-    assert replacement.replaces is not None
+    assert replacement.replaced is not None
 
 
 def test_arrivals_must_ascend(sign_raw: Sign) -> None:
@@ -144,7 +145,7 @@ def test_settling_removes_up_to_a_nonce_and_keeps_it_from_coming_back(sign_raw: 
 
 def test_what_pays_less_than_the_base_fee_waits_and_says_so(sign_raw: Sign) -> None:
     pool = Pool(TargetConfig("eip155:1", base_fee_wei=1_000, fee_bin_wei=100))
-    entry = pool.insert(decode_transaction(sign_raw(max_fee=999, tip=1)), 1, 1)
+    entry = pool.insert(decode_transaction(sign_raw(max_fee=999, tip=1)), 1, 1).entry
     assert not entry.pays_base_fee
     assert entry.bucket_key == b"\x00\x03\x00\x09"
 

@@ -10,7 +10,7 @@ import pytest
 from blake3 import blake3
 from Crypto.Hash import keccak
 
-from bpci_node.mempool.fees import replacement_fee
+from bpci_node.mempool.fees import outbidding
 from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.receipt import issue_receipt, verify_receipt
 from bpci_node.mempool.target import TargetConfig
@@ -78,7 +78,7 @@ def test_repricing_gives_the_root_of_the_vectors(vectors: dict[str, Any]) -> Non
 
 def test_replacement_fees_are_those_of_the_vectors(vectors: dict[str, Any]) -> None:
     for item in vectors["replacement"]:
-        assert replacement_fee(int(item["fee"])) == int(item["least"])
+        assert outbidding(int(item["fee"]), 10) == int(item["least"])
 
 
 def test_receipts_are_those_of_the_vectors(vectors: dict[str, Any]) -> None:
