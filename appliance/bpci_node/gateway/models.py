@@ -20,7 +20,12 @@ MAX_MEASURE_BYTES = 16 << 20
 """Bytes of one measured transfer."""
 
 
-def _bytes(value: Any) -> bytes:
+def bytes_from(value: Any) -> bytes:
+    """Return bytes from a byte string of CBOR, or its view in JSON.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if isinstance(value, bytes):
         return value
     try:
@@ -36,9 +41,9 @@ def _hash(value: bytes) -> bytes:
 
 
 _HEX_FORM = r"^0x([0-9a-f]{2})*$"
-_HEX_SCHEMA = WithJsonSchema({"type": "string", "pattern": _HEX_FORM})
-Bytes = Annotated[bytes, BeforeValidator(_bytes), _HEX_SCHEMA]
-Hash = Annotated[bytes, BeforeValidator(_bytes), AfterValidator(_hash), _HEX_SCHEMA]
+HEX_SCHEMA = WithJsonSchema({"type": "string", "pattern": _HEX_FORM})
+Bytes = Annotated[bytes, BeforeValidator(bytes_from), HEX_SCHEMA]
+Hash = Annotated[bytes, BeforeValidator(bytes_from), AfterValidator(_hash), HEX_SCHEMA]
 Hex = Annotated[str, Field(pattern=_HEX_FORM)]
 Amount = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,38})$")]
 Target = Annotated[str, Field(pattern=r"^[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}$")]
@@ -153,7 +158,7 @@ class LookupRequest(Strict):
 class EntryPlace(BaseModel):
     """Where an accepted entry is."""
 
-    state: Literal["pooled", "sealed", "replaced"]
+    state: Literal["pooled", "sealed", "replaced", "cancelled", "evicted"]
     arrival_seq: int
     bundle: int | None = Field(description="Sequence of the bundle that holds it.")
 

@@ -81,8 +81,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title="BPCI node", version=__version__, description=_DESCRIPTION, routes=app.routes, license_info=None
     )
-    requests = [item for item in vars(models).values() if isinstance(item, type) and issubclass(item, models.Strict)]
-    wanted = [(item, "validation") for item in [*requests, models.Problem] if item is not models.Strict]
+    wanted = [(item, "validation") for item in [*models.Strict.__subclasses__(), models.Problem]]
     _, definitions = models_json_schema(wanted, ref_template=_REF)  # type: ignore[arg-type]  # a list of literals
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])
