@@ -20,6 +20,10 @@ MEASURE_MIB_PER_SECOND = 4.0
 MEASURE_BURST_MIB = 256.0
 REACH_PER_SECOND = 0.2
 REACH_BURST = 5.0
+PROOFS_PER_SECOND = 5.0
+PROOFS_BURST = 100.0
+OPENINGS_PER_PROOF = 8
+"""Entries and buckets that a proof opens for the price of one request."""
 
 
 class Api:
@@ -30,6 +34,7 @@ class Api:
         self._replays = ReplayGuard()
         self._measure = RateLimit(MEASURE_MIB_PER_SECOND, MEASURE_BURST_MIB, code="limit.measure")
         self._reach = RateLimit(REACH_PER_SECOND, REACH_BURST, code="limit.reach")
+        self._proofs = RateLimit(PROOFS_PER_SECOND, PROOFS_BURST, code="limit.proofs", what="proofs")
         rate = node.config.limits.entries_per_second
         self._entries = RateLimit(rate, max(2 * rate, MAX_BATCH), code="limit.entries", what="entries")
 
@@ -72,6 +77,14 @@ class Api:
         """
         self._reach.take(source_of(address_of(request)))
         self._reach.take(did_of(signed.node_key))
+
+    def allow_proof(self, request: Request, openings: int) -> None:
+        """Take one header, or one proof of so many entries and buckets, from what the source of a request may ask for.
+
+        Raises:
+            LimitError: ``limit.proofs``.
+        """
+        self._proofs.take(source_of(address_of(request)), max(1.0, openings / OPENINGS_PER_PROOF))
 
     def allow_entries(self, request: Request, count: int) -> bytes:
         """Take ``count`` entries from what the source of a request may send; return that source.
