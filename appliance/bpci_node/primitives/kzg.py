@@ -97,8 +97,8 @@ def commit(values: Mapping[int, int]) -> G1Point:
 
     Adding commitments adds values, so the commitment to a difference is what an update adds.
     """
-    basis = _basis()[0]
-    return combine([basis[slot] for slot in values], list(values.values()))
+    lagrange, _ = basis()
+    return combine([lagrange[slot] for slot in values], list(values.values()))
 
 
 def is_times_tau(product: G1Point, point: G1Point) -> bool:
@@ -106,12 +106,12 @@ def is_times_tau(product: G1Point, point: G1Point) -> bool:
 
     For commitments that is: whether the polynomial behind ``product`` is X times the one behind ``point``.
     """
-    _, tau_g2 = _basis()
+    _, tau_g2 = basis()
     return GT.pairing_check([product, -point], [G2Point(), tau_g2])
 
 
 @cache
-def _basis() -> tuple[tuple[G1Point, ...], G2Point]:
+def basis() -> tuple[tuple[G1Point, ...], G2Point]:
     """Return the Lagrange basis and [τ]G2, as ``scripts/derive_kzg_basis.py`` packaged them.
 
     Raises:
