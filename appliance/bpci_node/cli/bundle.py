@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bpci_node.cli.output import emit, fields, json_option, table
-from bpci_node.errors import BpciError, UsageError
+from bpci_node.cli.trust import check_signer, load_network, network_option, read_file, signer_option
 
 if TYPE_CHECKING:
     from bpci_node.auction.bundle import Bundle
@@ -33,18 +32,16 @@ def show(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes opti
       bpci bundle show auction.bundle
       bpci bundle show auction.bundle --json
     """
-    from bpci_node.auction.bundle import Bundle
+    from bpci_node.auction.bundle import MAX_BUNDLE_BYTES, Bundle
 
-    bundle = Bundle.decode(_read(file))
+    bundle = Bundle.decode(read_file(file, MAX_BUNDLE_BYTES))
     emit(_view(bundle) | {"verified": False}, as_json, _render)
 
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--signer", metavar="DID", help="Trust the node of this name (did:key:z6Mk...).")
-@click.option(
-    "--network", type=click.Path(path_type=Path, dir_okay=False), help="Trust the network that this file names."
-)
+@signer_option
+@network_option
 @json_option
 def verify(file: Path, signer: str | None, network: Path | None, as_json: bool) -> None:  # noqa: FBT001 - as above
     """Check FILE against a signer or a network that you trust; "-" reads standard input.
@@ -56,10 +53,12 @@ def verify(file: Path, signer: str | None, network: Path | None, as_json: bool) 
       bpci bundle verify auction.bundle --network network.json
       bpci bundle verify auction.bundle --signer did:key:z6Mk...
     """
+    from bpci_node.auction.bundle import MAX_BUNDLE_BYTES
     from bpci_node.auction.verify import verify_bundle
 
-    data = _read(file)
-    verified = verify_bundle(data, signer=_signer(signer), network=_network(network))
+    data = read_file(file, MAX_BUNDLE_BYTES)
+    check_signer(signer)
+    verified = verify_bundle(data, signer=signer, network=load_network(network))
     certificate = verified.certificate
     trust = {
         "verified": True,
@@ -67,44 +66,6 @@ def verify(file: Path, signer: str | None, network: Path | None, as_json: bool) 
         "node_id": certificate.node_id if certificate else None,
     }
     emit(_view(verified.bundle) | trust, as_json, _render)
-
-
-def _read(file: Path) -> bytes:
-    """Read a bundle file, one byte more than is allowed at most."""
-    from bpci_node.auction.bundle import MAX_BUNDLE_BYTES
-
-    if str(file) == "-":
-        return sys.stdin.buffer.read(MAX_BUNDLE_BYTES + 1)
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_BUNDLE_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}", code="usage.file") from error
-
-
-def _signer(did: str | None) -> str | None:
-    """Check the name of a trusted signer: a wrong one is a wrong call, and says nothing about the bundle."""
-    from bpci_node.primitives.keys import public_key_of
-
-    try:
-        if did is not None:
-            public_key_of(did)
-    except BpciError as error:
-        raise UsageError(f"--signer: {error.message}", code="usage.signer", hint=error.hint) from error
-    return did
-
-
-def _network(path: Path | None) -> tuple[str, bytes] | None:
-    """Read the trusted network: a wrong file is a wrong call, and says nothing about the bundle."""
-    from bpci_node.network.file import load
-
-    if path is None:
-        return None
-    try:
-        network = load(path)
-    except BpciError as error:
-        raise UsageError(f"--network {path}: {error.message}", code="usage.network", hint=error.hint) from error
-    return network.ledger_id, network.registry_key
 
 
 def _view(bundle: Bundle) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from bpci_node.cli.local import NodePlace, dir_option, find_node, node_option
 from bpci_node.cli.output import Progress, emit, fields, json_option, table
+from bpci_node.cli.proving import prove, verify
 from bpci_node.errors import BpciError, ProofError, UsageError
 
 target_option = click.option(
@@ -33,6 +34,10 @@ def command() -> None:
     Without --dir and --node a command means the node of this machine if it has one, else the devnet in its default
     directory.
     """
+
+
+command.add_command(prove)
+command.add_command(verify)
 
 
 @command.command("replay")

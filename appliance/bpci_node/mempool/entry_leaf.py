@@ -80,7 +80,8 @@ class EntryLeaf:
                 raise _wrong("has a number that is out of range")
         if type(opaque) is not bytes or len(opaque) > MAX_OPAQUE_BYTES:
             raise _wrong(f"needs at most {MAX_OPAQUE_BYTES} bytes as opaque")
-        return cls(txid, sender, *numbers, opaque)
+        nonce, fee_per_w, gas, ts, arrival_seq, qos = numbers
+        return cls(txid, sender, nonce, fee_per_w, gas, ts, arrival_seq, qos, opaque)
 
     @property
     def order_key(self) -> OrderKey:

@@ -189,6 +189,21 @@ class NodeClient:
         )
         return self._bundle(reply)
 
+    def mempool_proof(self, target: str, txids: Sequence[bytes], keys: Sequence[bytes]) -> bytes:
+        """Return a mempool proof of entries and buckets, encoded. It is not verified here.
+
+        Raises:
+            NotFoundError: no such target, or an entry does not wait there (``entry.not_waiting``).
+        """
+        reply = self._transport.request(
+            "POST",
+            f"/v1/mempool/{quote(target, safe=':')}/proof",
+            content=codec.encode({"v": 1, "entries": list(txids), "buckets": list(keys)}),
+            headers={"Content-Type": CBOR},
+            timeout_seconds=60.0,
+        )
+        return self._bundle(reply)
+
     # Registering
 
     def challenge(self, node_key: bytes) -> SignedChallenge:
