@@ -97,11 +97,14 @@ class Container:
 @contextmanager
 def booted(root: Path, *, log: Path) -> Iterator[Container]:
     """Boot ``root`` on this host's network, the repository at /srv/bpci, read-only; its console goes to ``log``."""
-    # Where the host itself was not started by systemd, nspawn misses these.
-    Path("/run/systemd/nspawn/propagate").mkdir(parents=True, exist_ok=True)
+    # nspawn wants a directory of its own there, in memory; a host that was not started by systemd has neither.
+    Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
+    prepared = 'mount -t tmpfs tmpfs /run/systemd/nspawn && mkdir /run/systemd/nspawn/propagate && exec "$@"'
     command = [
+        "unshare", "--mount", "sh", "-c", prepared, "sh",
         "systemd-nspawn", "--quiet", f"--directory={root}", "--boot", "--register=no", "--keep-unit",
-        "--resolv-conf=copy-host", "--timezone=off", "--machine=clean", f"--bind-ro={ROOT}:/srv/bpci", "--console=pipe",
+        "--link-journal=no", "--resolv-conf=copy-host", "--timezone=off", "--machine=clean", "--console=pipe",
+        f"--bind-ro={ROOT}:/srv/bpci",
     ]  # fmt: skip
     command += [f"--bind-ro={path}" for path in HANDED_ON_FILES if path.exists()]
     environment = [f"{key}={value}" for key, value in os.environ.items() if HANDED_ON.fullmatch(key)]
