@@ -30,7 +30,8 @@ class Metrics:
     """The metrics of one node."""
 
     def __init__(self, node: Node, connections: ConnectionLimit) -> None:
-        disable_created_metrics()  # when a series began is known from the process, and would be as many series again
+        # When a series began is known from the process, and would be as many series again.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves this one untyped
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(_NodeCollector(node, connections))

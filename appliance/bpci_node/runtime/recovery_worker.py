@@ -9,27 +9,39 @@ from __future__ import annotations
 import marshal
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 from bpci_node import errors
 from bpci_node.errors import BpciError
-from bpci_node.primitives.ethereum import Transaction, decode_transaction
+from bpci_node.mempool.classes import EntryType
+from bpci_node.mempool.entry import Signed, decode_entry
+from bpci_node.mempool.native import NativeEntry
+from bpci_node.primitives.ethereum import Transaction
 
-Decoded: TypeAlias = "Transaction | BpciError"
+Decoded: TypeAlias = Signed | BpciError
 """An entry with its sender proved, or why it is refused."""
 
 _LENGTH_BYTES = 4
 _PART_BYTES = 1 << 20
-_values_of = attrgetter(*(item.name for item in fields(Transaction) if item.name != "raw"))
+_TRANSACTION, _NATIVE, _ERROR = range(3)
+
+
+def _getter(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what gives the fields of a decoded entry but its raw bytes, in the order of its constructor."""
+    return attrgetter(*(item.name for item in fields(kind) if item.name != "raw"))
+
+
+_transaction_values, _native_values = _getter(Transaction), _getter(NativeEntry)
+_KIND = [item.name for item in fields(NativeEntry) if item.name != "raw"].index("kind")
 
 
 def decode(raw: bytes) -> Decoded:
     """Decode one raw entry and recover its sender."""
     try:
-        return decode_transaction(raw)
+        return decode_entry(raw)
     except BpciError as error:
         return error
 
@@ -45,10 +57,8 @@ def unpack(data: bytes, raws: Sequence[bytes]) -> list[Decoded]:
     Args:
         raws: the raw bytes of the same entries, in the same order.
     """
-    return [
-        _error(values) if type(values[0]) is str else Transaction(raw, *values)
-        for raw, values in zip(raws, marshal.loads(data), strict=True)  # noqa: S302 - written by our own process
-    ]
+    found = marshal.loads(data)  # noqa: S302 - written by our own process
+    return [_restore(raw, *values) for raw, values in zip(raws, found, strict=True)]
 
 
 def send_frame(channel: socket.socket, data: bytes) -> None:
@@ -74,13 +84,20 @@ def _receive(channel: socket.socket, size: int) -> bytes | None:
 
 
 def _values(item: Decoded) -> tuple[Any, ...]:
-    if isinstance(item, BpciError):
-        return type(item).__name__, item.message, item.code, item.hint, item.details
-    values: tuple[Any, ...] = _values_of(item)
-    return values
+    if isinstance(item, Transaction):
+        return _TRANSACTION, *_transaction_values(item)
+    if isinstance(item, NativeEntry):
+        values = list(_native_values(item))
+        values[_KIND] = int(item.kind)
+        return _NATIVE, *values
+    return _ERROR, type(item).__name__, item.message, item.code, item.hint, item.details
 
 
-def _error(values: tuple[Any, ...]) -> BpciError:
+def _restore(raw: bytes, form: int, *values: Any) -> Decoded:
+    if form == _TRANSACTION:
+        return Transaction(raw, *values)
+    if form == _NATIVE:
+        return NativeEntry(raw, *values[:_KIND], EntryType(values[_KIND]), *values[_KIND + 1 :])
     name, message, code, hint, details = values
     kind: type[BpciError] = getattr(errors, name)
     return kind(message, code=code, hint=hint, **details)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bpci_node.errors import UnreachableError
+from bpci_node.errors import BpciError, UnreachableError
+from bpci_node.mempool.classes import EntryType
+from bpci_node.mempool.native import sign_native
 from bpci_node.primitives.ethereum import Transaction
+from bpci_node.primitives.keys import LocalSigner
 from bpci_node.runtime import recovery as recovery_module
 from bpci_node.runtime.recovery import LEAST_BATCH, Recovery
 from bpci_node.runtime.recovery_worker import Decoded, decode
@@ -26,7 +29,7 @@ def run(recovery: Recovery, raws: list[bytes]) -> list[Decoded]:
 
 
 def plain(items: list[Decoded]) -> list[object]:
-    return [item if isinstance(item, Transaction) else (type(item), item.as_problem()) for item in items]
+    return [(type(item), item.as_problem()) if isinstance(item, BpciError) else item for item in items]
 
 
 def pids(recovery: Recovery) -> list[int]:
@@ -39,7 +42,17 @@ def ended(pid: int) -> bool:
 
 def test_a_worker_gives_what_decoding_here_gives(recovery: Recovery, mainnet: list[Transaction]) -> None:
     raws = [item.raw for item in mainnet[:200]]
-    raws[7:7] = [b"", b"\xff", raws[3][:-1], b"\x05\xc0", b"\x02" + bytes(140_000)]
+    native = sign_native(
+        LocalSigner(b"\x07" * 32),
+        ledger_id="testnet:" + "0" * 64,
+        target="eip155:1",
+        kind=EntryType.SETTLEMENT,
+        nonce=3,
+        fee=10**9,
+        gas=30_000,
+        body=b"body",
+    )
+    raws[7:7] = [b"", b"\xff", raws[3][:-1], b"\x05\xc0", b"\x02" + bytes(140_000), native.raw, native.raw[:-1] + b"x"]
     assert plain(run(recovery, raws)) == plain([decode(raw) for raw in raws])
     assert recovery.running == 2
     assert recovery.waiting == 0
