@@ -1,5 +1,7 @@
 """Commitments, points and the packaged basis; py_ecc, written independently and slow, is the oracle for curve work."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_the_order_and_the_domain_are_those_of_the_oracle():
     assert curve_order == ORDER
     assert len(set(DOMAIN)) == WIDTH
     assert all(pow(root, WIDTH, ORDER) == 1 for root in DOMAIN)
-    assert all(a * DOMAIN[1] % ORDER == b for a, b in zip(DOMAIN, DOMAIN[1:], strict=False))
+    assert all(a * DOMAIN[1] % ORDER == b for a, b in pairwise(DOMAIN))
 
 
 def test_the_packaged_basis_is_what_the_ceremony_gives():

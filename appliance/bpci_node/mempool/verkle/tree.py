@@ -33,7 +33,7 @@ class VerkleTree:
 
     def get(self, key: bytes) -> bytes | None:
         """Return the digest of a key, or nothing."""
-        child: Node | bytes | None = self._root
+        child: Node | bytes | None = self._root if len(key) == KEY_BYTES else None
         while isinstance(child, Node):
             child = child.children.get(key[len(child.prefix)]) if key.startswith(child.prefix) else None
         return child[KEY_BYTES:] if child is not None and child.startswith(key) else None
