@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bpci_node.errors import LimitError, RefusedError
 from bpci_node.mempool.entry import Entry, Signed
@@ -14,6 +15,19 @@ from bpci_node.mempool.target import MIN_GAS
 
 FULL_COUNT, FULL_BYTES = "mempool.full_count", "mempool.full_bytes"
 """Which limit of the pool is reached."""
+CROWDED = (15, 16)
+"""Fraction of a limit from which on a pool is crowded, and nothing is taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An entry that was taken in, and who left because of it."""
+
+    entry: Entry
+    replaced: bytes | None
+    """txid of the entry of the same sender and nonce, 32 bytes."""
+    evicted: tuple[bytes, ...]
+    """txids of those who were pushed out of the full pool, 32 bytes each."""
 
 
 def check_gas(tx: Signed, gas_limit: int, *, is_checked: bool) -> None:
@@ -138,11 +152,11 @@ def check_funds(tx: Signed, queue: Sequence[Entry], state: SenderState) -> None:
         )
 
 
-def check_bid(newcomer: Entry, earlier: Sequence[Entry], room: Room | None, limits: PoolLimits, code: str) -> None:
+def check_bid(newcomer: Entry, queue: Sequence[Entry], room: Room | None, limits: PoolLimits, code: str) -> None:
     """Check that a newcomer pays enough for what has to leave a full pool.
 
     Args:
-        earlier: entries of its sender that run before it.
+        queue: the sender's entries; what runs before the newcomer bounds what the newcomer is worth.
         room: what would leave; None if nothing that may leave is enough.
         code: which limit is reached.
     Raises:
@@ -151,7 +165,8 @@ def check_bid(newcomer: Entry, earlier: Sequence[Entry], room: Room | None, limi
     if room is None:
         raise _full(code, limits, ", and nothing in it gives way")
     least = room.least_fee(newcomer.transaction.floor_gas, limits.replacement_percent)
-    worth = min([newcomer.leaf.fee_per_w, *(entry.leaf.fee_per_w for entry in earlier)])
+    earlier = (entry.leaf.fee_per_w for entry in queue if entry.leaf.nonce < newcomer.leaf.nonce)
+    worth = min([newcomer.leaf.fee_per_w, *earlier])
     if worth < least:
         why = "" if worth == newcomer.leaf.fee_per_w else f"; an earlier nonce of this sender pays {worth}"
         raise _full(code, limits, f"; {least} wei per gas would do{why}", least_fee=str(least))
@@ -187,6 +202,33 @@ def _full(code: str, limits: PoolLimits, why: str, **details: str) -> LimitError
         limit=limits.entries if code == FULL_COUNT else limits.raw_bytes,
         **details,
     )
+
+
+def is_crowded(count: int, limit: int) -> bool:
+    """Tell whether so little room is left below ``limit`` that nothing is taken back."""
+    part, whole = CROWDED
+    return count * whole >= limit * part
+
+
+def check_recall(entry: Entry, *, crowded: bool) -> None:
+    """Check that an entry may be taken back by its sender.
+
+    Raises:
+        RefusedError: others were pushed out for it (``entry.bound``).
+        LimitError: the pool is crowded (``mempool.crowded``).
+    """
+    if entry.is_bound:
+        raise RefusedError(
+            "others were pushed out for this entry, so it can't be taken back",
+            code="entry.bound",
+            hint="Replace it by one that pays more and does nothing, such as a transfer to yourself.",
+        )
+    if crowded:
+        raise LimitError(
+            "nothing is taken back while the pool is crowded",
+            code="mempool.crowded",
+            hint="Try again after the next bundle, or replace the entry by one that pays more and does nothing.",
+        )
 
 
 def spent(queue: Sequence[Entry], state: SenderState) -> list[Entry]:

@@ -31,6 +31,7 @@ class GasClass(IntEnum):
     XL = 3
 
 
+_GAS_CLASSES = tuple(GasClass)
 GAS_BOUNDS = (80_000, 300_000, 1_000_000)
 """Greatest gas limit of classes S, M and L; above it is XL."""
 QLOCK_MS = (10, 20, 50, 100)
@@ -47,7 +48,7 @@ def entry_type(tx: Transaction) -> EntryType:
 
 def gas_class(gas: int) -> GasClass:
     """Return the class of a gas limit."""
-    return GasClass(bisect_left(GAS_BOUNDS, gas))
+    return _GAS_CLASSES[bisect_left(GAS_BOUNDS, gas)]
 
 
 def class_byte(kind: EntryType, gas: GasClass, qlock_ms: int) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from bpci_node.errors import FormatError, RefusedError
-from bpci_node.mempool.classes import class_byte, entry_type, gas_class
+from bpci_node.mempool.classes import EntryType, GasClass, class_byte, entry_type, gas_class
 from bpci_node.mempool.entry_leaf import MAX_OPAQUE_BYTES, MAX_QOS, EntryLeaf
-from bpci_node.mempool.fees import fee_bin, fee_per_weight
+from bpci_node.mempool.fees import MAX_FEE_BIN, fee_bin, fee_per_weight
 from bpci_node.mempool.native import NativeEntry, decode_native
 from bpci_node.mempool.target import MAX_AMOUNT, TargetConfig
 from bpci_node.primitives.ethereum import Transaction, decode_transaction
@@ -102,7 +103,12 @@ def make_entry(
         )
     fee = fee_per_weight(tx.max_fee, tx.max_priority_fee, target.base_fee_wei)
     kind = tx.kind if isinstance(tx, NativeEntry) else entry_type(tx)
-    key = bytes([target.region, class_byte(kind, gas_class(tx.gas), target.qlock_ms)])
-    key += fee_bin(fee, target.fee_bin_wei).to_bytes(2, "big")
+    key = _bucket_key(target.region, kind, gas_class(tx.gas), target.qlock_ms, fee_bin(fee, target.fee_bin_wei))
     leaf = EntryLeaf(tx.txid, tx.sender, tx.nonce, fee, tx.gas, arrival_ms, arrival_seq, qos, opaque)
     return Entry(tx, leaf, key, tx.max_fee >= target.base_fee_wei, source, is_bound)
+
+
+@lru_cache(maxsize=MAX_FEE_BIN + 1)
+def _bucket_key(region: int, kind: EntryType, gas: GasClass, qlock_ms: int, bin_number: int) -> bytes:
+    """Return ``region ‖ class ‖ fee_bin``, one object for all entries of a bucket."""
+    return bytes([region, class_byte(kind, gas, qlock_ms)]) + bin_number.to_bytes(2, "big")

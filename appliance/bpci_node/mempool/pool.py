@@ -9,10 +9,11 @@ unchecked one takes what nobody may ever pay for, and its entries run in the ord
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from bpci_node.errors import LimitError, NotFoundError, RefusedError
+from bpci_node.errors import NotFoundError, RefusedError
 from bpci_node.mempool import admission
+from bpci_node.mempool.admission import Admission
 from bpci_node.mempool.bucket import Bucket, mesh_root
 from bpci_node.mempool.bucket_key import mesh_leaf
 from bpci_node.mempool.cancellation import Cancellation, verify_cancellation
@@ -26,20 +27,6 @@ from bpci_node.mempool.senders import Senders
 from bpci_node.mempool.state import SenderState
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.mempool.verkle.opening import Opening
-
-CROWDED = (15, 16)
-"""Fraction of a limit from which on a pool is crowded, and nothing is taken back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """An entry that was taken in, and who left because of it."""
-
-    entry: Entry
-    replaced: bytes | None
-    """txid of the entry of the same sender and nonce, 32 bytes."""
-    evicted: tuple[bytes, ...]
-    """txids of those who were pushed out of the full pool, 32 bytes each."""
 
 
 class Pool:
@@ -166,8 +153,10 @@ class Pool:
         for gone in victims:
             self._take_out(gone)
         self._place(entry, old)
-        if self.is_checked:
-            self._weigh(entry, state)
+        if state is not None:
+            self._weigh(tx.sender, state)
+        elif self.is_checked:
+            self._ranking.mark(entry, idle=True)
         return Admission(entry, old.leaf.txid if old else None, tuple(gone.leaf.txid for gone in victims))
 
     def restore(
@@ -229,20 +218,12 @@ class Pool:
         if entry is None:
             raise NotFoundError("this entry does not wait here", code="entry.not_waiting")
         verify_cancellation(cancellation, entry)
-        if entry.is_bound:
-            raise RefusedError(
-                "others were pushed out for this entry, so it can't be taken back",
-                code="entry.bound",
-                hint="Replace it by one that pays more and does nothing, such as a transfer to yourself.",
-            )
-        if self.is_crowded:
-            raise LimitError(
-                "nothing is taken back while the pool is crowded",
-                code="mempool.crowded",
-                hint="Try again after the next bundle, or replace the entry by one that pays more and does nothing.",
-            )
+        admission.check_recall(entry, crowded=self.is_crowded)
         self._take_out(entry)
-        self._weigh_sender(entry.leaf.sender)
+        if self.is_checked:
+            for later in self._senders.queue(entry.leaf.sender):
+                if later.leaf.nonce > entry.leaf.nonce:
+                    self._ranking.mark(later, idle=True)
         return entry
 
     def settle(self, sender: bytes, nonce: int) -> list[Entry]:
@@ -250,7 +231,6 @@ class Pool:
         gone = self._senders.seal(sender, nonce)
         for entry in gone:
             self._take_out(entry)
-        self._weigh_sender(sender)
         return gone
 
     def mark_sealed(self, keys: Iterable[bytes], epoch: int) -> None:
@@ -272,17 +252,13 @@ class Pool:
         Args:
             states: what senders have on the chain now; who is not named stays as it is.
         """
-        gone = []
+        gone: list[Entry] = []
         for sender, state in sorted(states.items()):
-            queue = self._senders.queue(sender)
-            if not queue:
-                continue
-            self._senders.know(sender, state)
-            gone += admission.spent(queue, state)
-        for entry in gone:
-            self._take_out(entry)
-        for sender in sorted(states):
-            self._weigh_sender(sender)
+            leaving = admission.spent(self._senders.queue(sender), state)
+            for entry in leaving:
+                self._take_out(entry)
+            self._weigh(sender, state)
+            gone += leaving
         return gone
 
     def runnable(self) -> Iterator[Entry]:
@@ -343,9 +319,9 @@ class Pool:
     @property
     def is_crowded(self) -> bool:
         """Whether so little room is left that nothing is taken back."""
-        part, whole = CROWDED
-        limits = self.limits
-        return len(self) * whole >= limits.entries * part or self.raw_bytes * whole >= limits.raw_bytes * part
+        return admission.is_crowded(len(self), self.limits.entries) or admission.is_crowded(
+            self.raw_bytes, self.limits.raw_bytes
+        )
 
     def least_fee(self) -> int:
         """Return the fee rate, wei per gas, with which a plain transfer gets in now; 0 while there is room."""
@@ -375,7 +351,7 @@ class Pool:
             expected = None if state is None else self._senders.next_nonce(tx.sender, state)
             admission.check_reach(tx, self._senders.queue(tx.sender), expected, limits, code)
         room = self._ranking.make_room(entry, old, count=count, raw_bytes=surplus, queue_of=self._senders.queue)
-        admission.check_bid(entry, self._senders.before(tx.sender, tx.nonce), room, limits, code)
+        admission.check_bid(entry, self._senders.queue(tx.sender), room, limits, code)
         return room.victims if room else ()
 
     def _place(self, entry: Entry, old: Entry | None) -> None:
@@ -384,19 +360,11 @@ class Pool:
         self._last_arrival = entry.leaf.arrival_seq
         self._add(entry)
 
-    def _weigh(self, entry: Entry, state: SenderState | None) -> None:
-        """Note what stands behind a newcomer, and behind those of its sender that it brings into reach."""
-        if state is None:
-            self._ranking.mark(entry, idle=True)
-        else:
-            self._senders.know(entry.leaf.sender, state)
-            self._weigh_sender(entry.leaf.sender)
-
-    def _weigh_sender(self, sender: bytes) -> None:
-        backed = self._senders.backed(sender)
-        if backed is not None:
-            for position, entry in enumerate(self._senders.queue(sender)):
-                self._ranking.mark(entry, idle=position >= backed)
+    def _weigh(self, sender: bytes, state: SenderState) -> None:
+        """Note which of a sender's entries nothing stands behind: those before which a nonce is missing."""
+        queue, first_idle = self._senders.queue(sender), self._senders.first_behind_gap(sender, state)
+        for position, entry in enumerate(queue):
+            self._ranking.mark(entry, idle=position >= first_idle)
 
     def _add(self, entry: Entry) -> None:
         self.raw_bytes += len(entry.transaction.raw)

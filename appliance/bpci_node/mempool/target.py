@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bpci_node.errors import FormatError
 from bpci_node.mempool.classes import QLOCK_MS
@@ -32,6 +32,8 @@ class TargetConfig:
     """Region of the entries that arrive here, 0 (global) to 255."""
     qlock_ms: int = 100
     """Latency class of the entries that arrive here: 10, 20, 50 or 100 ms."""
+    chain_id: int = field(init=False, repr=False, compare=False)
+    """The EIP-155 chain id, which ``id`` names."""
 
     def __post_init__(self) -> None:
         """Check every range.
@@ -56,8 +58,4 @@ class TargetConfig:
                 raise FormatError(f"{name} of a target lies between {low} and {high}", code="mempool.target")
         if self.qlock_ms not in QLOCK_MS:
             raise FormatError(f"qlock_ms of a target is one of {QLOCK_MS}", code="mempool.target")
-
-    @property
-    def chain_id(self) -> int:
-        """The EIP-155 chain id."""
-        return int(self.id.partition(":")[2])
+        object.__setattr__(self, "chain_id", int(match[1]))
