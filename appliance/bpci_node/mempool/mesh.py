@@ -6,14 +6,16 @@ The roots depend on the buckets and their epochs, not on the order in which they
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bpci_node.mempool.bucket import Bucket, mesh_root
+from bpci_node.mempool.bucket import Bucket
 from bpci_node.mempool.bucket_key import mesh_leaf
 from bpci_node.mempool.header import combine_roots
 from bpci_node.mempool.verkle.opening import Opening
 from bpci_node.mempool.verkle.tree import VerkleTree
+from bpci_node.primitives.merkle import MerkleList
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,14 @@ class Roots:
 
 
 class Mesh:
-    """The outer tree of one pool, and which of its buckets have changed since the last roots."""
+    """Both trees over the buckets of one pool, and which buckets have changed since the last roots."""
 
-    __slots__ = ("_leaves", "_touched", "_tree")
+    __slots__ = ("_keys", "_merkle", "_touched", "_verkle")
 
     def __init__(self) -> None:
-        self._tree = VerkleTree()
-        self._leaves: dict[bytes, bytes] = {}
+        self._verkle = VerkleTree()
+        self._merkle = MerkleList()
+        self._keys: list[bytes] = []
         self._touched: set[bytes] = set()
 
     def touch(self, key: bytes) -> None:
@@ -53,18 +56,35 @@ class Mesh:
         """
         for key in sorted(self._touched):
             bucket = buckets.get(key)
-            if bucket is not None:
-                self._tree.set(key, bucket.leaf(epochs.get(key, 0)).digest())
-                self._leaves[key] = mesh_leaf(bucket.identifier, bucket.merkle_root())
-            elif key in self._leaves:
-                self._tree.delete(key)
-                del self._leaves[key]
+            if bucket is None:
+                self._drop(key)
+            else:
+                self._put(key, bucket, epochs.get(key, 0))
         self._touched.clear()
-        verkle_root = self._tree.root()
-        merkle_mesh_root = mesh_root(leaf for _, leaf in sorted(self._leaves.items()))
+        verkle_root, merkle_mesh_root = self._verkle.root(), self._merkle.root()
         mx_root = combine_roots(verkle_root, merkle_mesh_root)
-        return Roots(verkle_root, merkle_mesh_root, mx_root, len(self._leaves))
+        return Roots(verkle_root, merkle_mesh_root, mx_root, len(self._keys))
 
     def open(self, keys: Sequence[bytes]) -> Opening:
         """Return what proves the leaves, or the absence, of these keys under the last roots."""
-        return self._tree.open(keys)
+        return self._verkle.open(keys)
+
+    def _put(self, key: bytes, bucket: Bucket, epoch: int) -> None:
+        self._verkle.set(key, bucket.leaf(epoch).digest())
+        leaf = mesh_leaf(bucket.identifier, bucket.merkle_root())
+        at = bisect_left(self._keys, key)
+        if self._holds(at, key):
+            if self._merkle[at] != leaf:
+                self._merkle[at] = leaf
+        else:
+            self._keys.insert(at, key)
+            self._merkle.insert(at, leaf)
+
+    def _drop(self, key: bytes) -> None:
+        at = bisect_left(self._keys, key)
+        if self._holds(at, key):
+            self._verkle.delete(key)
+            del self._keys[at], self._merkle[at]
+
+    def _holds(self, at: int, key: bytes) -> bool:
+        return at < len(self._keys) and self._keys[at] == key

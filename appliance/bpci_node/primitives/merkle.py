@@ -44,6 +44,66 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+class MerkleList:
+    """Leaf hashes in order, with every node above them kept, for a root of many leaves of which few change at a time.
+
+    A replaced leaf costs one hash per level; after an insertion or a deletion all that stands right of it is hashed
+    anew, because every position there has moved.
+    """
+
+    __slots__ = ("_changed", "_levels", "_moved_from")
+
+    def __init__(self) -> None:
+        self._levels: list[list[bytes]] = [[]]
+        self._changed: set[int] = set()
+        self._moved_from = 0
+
+    def __len__(self) -> int:
+        return len(self._levels[0])
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._levels[0][index]
+
+    def __setitem__(self, index: int, leaf: bytes) -> None:
+        """Replace the leaf hash at a position."""
+        self._levels[0][index] = leaf
+        self._changed.add(index)
+
+    def insert(self, index: int, leaf: bytes) -> None:
+        """Insert a leaf hash before the one at ``index``, or at the end."""
+        self._levels[0].insert(index, leaf)
+        self._moved_from = min(self._moved_from, index)
+
+    def __delitem__(self, index: int) -> None:
+        """Take a leaf hash out."""
+        del self._levels[0][index]
+        self._moved_from = min(self._moved_from, index)
+
+    def root(self) -> bytes:
+        """Return the root; hashes only above what has changed since the last one."""
+        below, changed, start, height = self._levels[0], self._changed, self._moved_from, 0
+        while len(below) > 1:
+            height += 1
+            if height == len(self._levels):
+                self._levels.append([])
+            level, start = self._levels[height], start // 2
+            changed = {index // 2 for index in changed if index // 2 < start}
+            for index in changed:
+                level[index] = _parent(below, index)
+            level[start:] = [_parent(below, index) for index in range(start, (len(below) + 1) // 2)]
+            below = level
+        del self._levels[height + 1 :]
+        self._changed.clear()
+        self._moved_from = len(self)
+        return below[0] if below else EMPTY_ROOT
+
+
+def _parent(level: Sequence[bytes], index: int) -> bytes:
+    """Return the node above two neighbours, or the last one of a level of odd length as it is."""
+    at = 2 * index
+    return sha256(b"\x01" + level[at] + level[at + 1]) if at + 1 < len(level) else level[at]
+
+
 def audit_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
     """Return the siblings of one leaf and of every node above it, from the leaf to the root, 32 bytes each.
 

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from bpci_node.errors import ProofError
 from bpci_node.primitives.hashing import sha256
-from bpci_node.primitives.merkle import EMPTY_ROOT, audit_path, leaf_hash, prove, root_of, verify, verify_inclusion
+from bpci_node.primitives.merkle import (
+    EMPTY_ROOT,
+    MerkleList,
+    audit_path,
+    leaf_hash,
+    prove,
+    root_of,
+    verify,
+    verify_inclusion,
+)
 
 REFERENCE = json.loads((Path(__file__).parent / "standards.json").read_text())["rfc6962"]
 VECTORS = json.loads((Path(__file__).parents[3] / "docs/spec/vectors/merkle.json").read_text())
@@ -68,6 +77,27 @@ def test_one_opened_leaf_is_proved_by_the_hashes_of_the_audit_path(size):
         proof = prove(hashes, [index])
         assert sorted(proof) == sorted(path(index, leaves))
         verify([(index, hashes[index])], size, proof, tree(leaves))
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.sampled_from(["set", "insert", "delete", "root"]), st.integers(0, 2**16)), max_size=80))
+def test_a_kept_tree_has_the_root_of_its_leaves_whatever_was_done(steps):
+    kept, model = MerkleList(), []
+    for number, (step, place) in enumerate(steps):
+        leaf = leaf_hash(number.to_bytes(2, "big"))
+        if step == "insert":
+            kept.insert(place % (len(model) + 1), leaf)
+            model.insert(place % (len(model) + 1), leaf)
+        elif step == "root":
+            assert kept.root() == root_of(model)
+        elif model:
+            at = place % len(model)
+            if step == "set":
+                kept[at] = model[at] = leaf
+            else:
+                del kept[at], model[at]
+    assert kept.root() == kept.root() == root_of(model)
+    assert [kept[place] for place in range(len(kept))] == model
 
 
 @pytest.mark.parametrize("size", [*range(1, 34), 63, 64, 65])
