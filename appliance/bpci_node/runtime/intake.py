@@ -14,13 +14,14 @@ from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from bpci_node.errors import BpciError, LimitError, NotFoundError, StorageError
-from bpci_node.mempool.receipt import START, issue_receipt
+from bpci_node.mempool.receipt import issue_receipt
 from bpci_node.primitives.keys import Signer
 from bpci_node.runtime.counters import Counters, Timings
 from bpci_node.runtime.recovery import Recovery
 from bpci_node.runtime.recovery_worker import Decoded
 from bpci_node.runtime.target_pool import Arrival, TargetPool
 from bpci_node.store import journal
+from bpci_node.store.journal_row import place_of
 from bpci_node.store.store import Store
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class Intake:
 
         def look() -> list[dict[str, Any] | None]:
             found = (journal.find_entry(self._store, target, txid) for txid in txids)
-            return [None if entry is None else journal.place_of(entry) for entry in found]
+            return [None if entry is None else place_of(entry) for entry in found]
 
         return await asyncio.to_thread(look)
 
@@ -175,17 +176,14 @@ class Intake:
         found = journal.find_entry(self._store, target, txid)
         if found is None:
             raise NotFoundError("no such entry was accepted here", code="entry.unknown")
-        previous = START
-        if found.arrival_seq > 1:
-            previous = journal.running_hash_at(self._store, target, found.arrival_seq - 1) or START
-        arrival = Arrival(found.txid, found.arrival_seq, found.arrival_ms, previous)
+        arrival = Arrival(found.txid, found.arrival_seq, found.arrival_ms, found.previous)
         return {
             "target": target,
             "txid": txid,
             "sender": found.sender,
             "arrival_ms": found.arrival_ms,
             "receipt": self._receipt(target, arrival),
-            **journal.place_of(found),
+            **place_of(found),
         }
 
     async def _work(self, call: Callable[[], T]) -> T:

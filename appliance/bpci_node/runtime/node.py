@@ -31,6 +31,7 @@ from bpci_node.runtime.proving import Prover
 from bpci_node.runtime.sealing import Sealer
 from bpci_node.runtime.target_pool import TargetPool
 from bpci_node.store import journal
+from bpci_node.store.arrival_guard import ArrivalGuard
 from bpci_node.store.store import Store
 from bpci_node.store.writer import stopping_error
 
@@ -85,7 +86,15 @@ class Node:
                 self._registry = RemoteRegistry(self.network)
             self._require_same_identity()
             limits = PoolLimits(entries=config.limits.pool_entries, raw_bytes=config.limits.pool_bytes)
-            self.pools = {target.id: TargetPool(target, limits) for target in targets}
+            self.pools = {
+                target.id: TargetPool(
+                    target,
+                    limits,
+                    guard=ArrivalGuard(guards / f"arrivals-{target.id.replace(':', '-')}"),
+                    ledger_id=self.network.ledger_id,
+                )
+                for target in targets
+            }
             self._sealers = {
                 name: Sealer(pool, signer=self.signer, ledger_id=self.network.ledger_id, guard_directory=guards)
                 for name, pool in self.pools.items()
@@ -119,6 +128,7 @@ class Node:
     def _restore(self) -> None:
         """Rebuild every pool from its journal, and compare the bundles with what was signed."""
         for name, pool in self.pools.items():
+            self.store.writer.after_commit.append(pool.remember)
             self.store.writer.submit(pool.refresh).result()
             self._sealers[name].check_guard(self.store)
 

@@ -72,9 +72,9 @@ class Sealer:
             StorageError: the database failed; :meth:`TargetPool.forget` follows.
         """
         self._pool.refresh(connection)
+        if base_fee_wei is not None:
+            self._pool.reprice(connection, base_fee_wei)
         pool = self._pool.pool
-        if base_fee_wei is not None and base_fee_wei != pool.target.base_fee_wei:
-            pool.reprice(base_fee_wei)
         gas = pool.target.gas_limit if gas_limit is None else gas_limit
         selected = select(pool, gas)
         last = journal.last_bundle(InJob(connection), pool.target.id)
@@ -91,12 +91,7 @@ class Sealer:
             certificate=certificate,
         )
         bundle = JournalBundle(pool.target.id, sequence, sealed.header.digest(), sealed.encode())
-        nonces: dict[bytes, int] = {}
-        for entry in selected:
-            nonces[entry.leaf.sender] = max(entry.leaf.nonce, nonces.get(entry.leaf.sender, 0))
-        journal.append_bundle(connection, bundle, [entry.leaf.txid for entry in selected], nonces.items())
-        for sender, nonce in nonces.items():
-            pool.settle(sender, nonce)
+        self._pool.seal(connection, bundle, selected, now_ms)
         return bundle
 
     def remember(self, bundle: JournalBundle) -> None:

@@ -4,7 +4,7 @@ Invariants: one process has the directory open at a time (``flock`` on ``lock``)
 newer version, or damaged is refused before anything is written to it; what is committed survives power loss
 (write-ahead log, ``synchronous=FULL``).
 
-Not here: repairing a damaged file, moving data between machines.
+Not here: repairing a damaged file (:mod:`bpci_node.store.repair`), moving data between machines.
 """
 
 from __future__ import annotations
@@ -19,55 +19,18 @@ from pathlib import Path
 from typing import IO
 
 from bpci_node.errors import StorageError
+from bpci_node.store import schema, wal
+from bpci_node.store.journal_row import REPAIR
 
 APPLICATION_ID = 0x42504349
 """``BPCI``, in the file's header. Source: SQLite file format, section 1.3.16."""
-SCHEMA_VERSION = 1
-"""``user_version`` of the file's header; each version that ever shipped opens."""
 FILE_NAME = "node.db"
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE blocks (
-    height INTEGER PRIMARY KEY,
-    block BLOB NOT NULL
-) STRICT;
-CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE commands (
-    height INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    command BLOB NOT NULL,
-    result BLOB NOT NULL,
-    PRIMARY KEY (height, position)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY,
-    target TEXT NOT NULL,
-    arrival_seq INTEGER NOT NULL,
-    arrival_ms INTEGER NOT NULL,
-    txid BLOB NOT NULL,
-    sender BLOB NOT NULL,
-    running_hash BLOB NOT NULL,
-    raw BLOB NOT NULL,
-    bundle INTEGER,
-    UNIQUE (target, txid),
-    UNIQUE (target, arrival_seq)
-) STRICT;
-CREATE TABLE sealed_nonces (
-    target TEXT NOT NULL,
-    sender BLOB NOT NULL,
-    nonce TEXT NOT NULL,
-    PRIMARY KEY (target, sender)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX entries_pooled ON entries (target, arrival_seq) WHERE bundle IS NULL;
-CREATE TABLE bundles (
-    target TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (target, sequence)
-) STRICT, WITHOUT ROWID;
-"""
+REPAIR_MARK = "repair.json"
+"""Beside the database from the moment when a repair begins to change it until it is done."""
+
+_INCREMENTAL = 2
+"""Value of ``auto_vacuum`` with which free pages can be given back step by step."""
 
 
 class DirectoryLock:
@@ -120,15 +83,23 @@ class DirectoryLock:
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """Open the database for writing, creating it when it is not there.
+    """Open the database for writing, creating it when it is not there, and bringing an older one up to date.
 
     Raises:
-        StorageError: ``storage.foreign``, ``storage.newer``, ``storage.damaged``, ``storage.access``, ``storage.full``.
+        StorageError: ``storage.foreign``, ``storage.newer``, ``storage.damaged``, ``storage.repair``,
+            ``storage.access``, ``storage.full``.
     """
+    if (path.parent / REPAIR_MARK).exists():
+        raise StorageError(
+            f"a repair of {path} was interrupted",
+            code="storage.repair",
+            hint="Run 'bpci node repair' again; it begins from the copy that it made.",
+        )
     with translated(path):
+        frames = wal.scan(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
         try:
-            _prepare(connection, path)
+            _prepare(connection, path, frames)
         except BaseException:
             connection.close()
             raise
@@ -150,9 +121,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
         return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def _prepare(connection: sqlite3.Connection, path: Path, frames: wal.WalFrames) -> None:
+    application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     is_new = application == 0 and version == 0 and tables == 0
     if not is_new and application != APPLICATION_ID:
@@ -161,12 +131,15 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             code="storage.foreign",
             hint="Move it away, or use another state directory.",
         )
-    if version > SCHEMA_VERSION:
+    if version > schema.VERSION:
         raise StorageError(
-            f"{path} has version {version}, this program reads up to {SCHEMA_VERSION}",
+            f"{path} has version {version}, this program reads up to {schema.VERSION}",
             code="storage.newer",
             hint="Run the newer version of bpci that wrote it.",
         )
+    if is_new:
+        # Before anything is written: it decides how the file is laid out.
+        connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
     if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
         raise StorageError(
             f"{path} cannot use a write-ahead log here",
@@ -187,11 +160,28 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    if is_new:
-        # One transaction: after a power cut there is either the whole schema or an empty file.
-        script = f"{_SCHEMA} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
-        connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
+    _, readable, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if frames.lost_behind(readable):
+        raise damaged_error(path, f"its write-ahead log can be read up to frame {readable}, and more was committed")
+    if version < schema.VERSION:
+        # One transaction: after a power cut there is either the whole schema or what was there before.
+        connection.execute("BEGIN IMMEDIATE")
+        if is_new:
+            schema.create(connection)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        else:
+            schema.migrate(connection, version, time.time_ns() // 1_000_000)
+        connection.execute(f"PRAGMA user_version={schema.VERSION}")
+        connection.execute("COMMIT")
+    if _pragma(connection, "auto_vacuum") != _INCREMENTAL:
+        # Files of version 1 can't shrink; one rewriting, itself one transaction, makes them able to.
+        connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+        connection.execute("VACUUM")
     path.chmod(0o600)
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 @contextmanager
@@ -214,11 +204,7 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
     if primary == sqlite3.SQLITE_FULL:
         return full_error(path)
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StorageError(
-            f"the database {path} is damaged: {error}",
-            code="storage.damaged",
-            hint="Stop the node, keep a copy of the directory, and restore it from a backup.",
-        )
+        return damaged_error(path, str(error))
     if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return StorageError(
             f"the database {path} cannot be opened for writing: {error}",
@@ -231,6 +217,11 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
         hint="Look at the disk's health (smartctl) and the kernel's log.",
         sqlite_code=code,
     )
+
+
+def damaged_error(path: Path, reason: str) -> StorageError:
+    """Return the error that says that the file at ``path`` is damaged."""
+    return StorageError(f"the database {path} is damaged: {reason}", code="storage.damaged", hint=REPAIR)
 
 
 def full_error(path: Path) -> StorageError:

@@ -1,8 +1,11 @@
-"""The journal of accepted entries, and the bundles sealed from them.
+"""The journal: what arrived and in which order, what waits, where the rest went, and the bundles sealed from it.
 
-A row is written before its receipt is returned, and stays after sealing: it is what "accepted" and "sealed" mean.
-Every function takes an :class:`Executor`: inside a job of the writer its connection, which also sees what the job has
-written; elsewhere the store, which sees what is committed.
+A row is written before its receipt is returned: it is what "accepted" and "sealed" mean. An entry that waits stands in
+``waiting`` with its raw bytes; when it leaves, its row moves to ``gone`` without them, in the commit that says why. The
+row of its target carries how far arrivals have got, so that nothing of the order is lost when rows are forgotten.
+
+Functions that write take the connection of a job of the writer. Those that read take a :class:`Reader`: inside a job
+:class:`InJob`, which also sees what the job has written; elsewhere the store, which sees what is committed.
 """
 
 from __future__ import annotations
@@ -11,11 +14,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any, Protocol
+from zlib import crc32
 
-REPLACED = 0
-"""In the column ``bundle``: the entry left the pool because its sender replaced it; sequences of bundles begin at 1."""
-
-_PAGE = 2_000
+from bpci_node.errors import StorageError
+from bpci_node.mempool.receipt import START
+from bpci_node.store.journal_row import (
+    REPAIR,
+    REPLACED,
+    JournalEntry,
+    WaitingRow,
+    damaged_row,
+    departure_check,
+    gone_row,
+    read_entry,
+    row_id,
+    split_id,
+)
 
 
 class Reader(Protocol):
@@ -38,25 +52,23 @@ class InJob:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalEntry:
-    """One accepted entry."""
+class TargetRow:
+    """What the journal keeps of a target, beside its rows."""
 
-    target: str
-    """CAIP-2 id of the target chain."""
+    number: int
+    """Its number in this journal, from 1."""
+    base_fee_wei: int
+    """The base fee in force, wei."""
     arrival_seq: int
-    """Position in the order of arrival at this node, per target, from 1, without gaps."""
-    arrival_ms: int
-    """Unix milliseconds."""
-    txid: bytes
-    """32 bytes."""
-    sender: bytes
-    """20 bytes, recovered from the signature before acceptance."""
+    """The last arrival number that was given, 0 before the first."""
     running_hash: bytes
-    """32 bytes: the running hash after this entry."""
-    raw: bytes
-    """The transaction as it was sent."""
-    bundle: int | None = None
-    """Sequence of the bundle that holds it, ``None`` while it waits, ``REPLACED``."""
+    """Running hash after it, 32 bytes."""
+    waiting: int
+    """Entries that wait."""
+    forgotten_seq: int
+    """The greatest arrival number of an entry that is no longer kept, 0 if none was forgotten."""
+    is_guarded: bool
+    """Whether a guard beside the database remembers arrivals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,114 +84,240 @@ class JournalBundle:
     """The bundle file."""
 
 
-_COLUMNS = "target, arrival_seq, arrival_ms, txid, sender, running_hash, raw, bundle"
+# Targets
 
 
-def append_entries(connection: Connection, entries: Sequence[JournalEntry], replaced: Sequence[bytes]) -> None:
-    """Write accepted entries of one target in their order of arrival, and mark those that they replaced."""
-    connection.executemany(
-        "INSERT INTO entries (target, arrival_seq, arrival_ms, txid, sender, running_hash, raw)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(e.target, e.arrival_seq, e.arrival_ms, e.txid, e.sender, e.running_hash, e.raw) for e in entries],
-    )
-    if replaced:
-        _leave(connection, entries[0].target, REPLACED, replaced)
+def open_target(connection: Connection, name: str, terms: bytes, base_fee_wei: int) -> TargetRow:
+    """Return the row of a target, made if there is none.
 
-
-def append_bundle(
-    connection: Connection, bundle: JournalBundle, txids: Sequence[bytes], nonces: Iterable[tuple[bytes, int]]
-) -> None:
-    """Write a sealed bundle, and mark what it holds.
+    Where the configured terms are others than at the last start, the configured base fee is in force again, and no
+    bucket has an epoch.
 
     Args:
-        txids: its entries.
-        nonces: sender and greatest sealed nonce of each.
+        name: CAIP-2 id.
+        terms: what the configuration says, in any fixed form.
+        base_fee_wei: what it says of the base fee.
     """
-    connection.execute(
-        "INSERT INTO bundles (target, sequence, digest, data) VALUES (?, ?, ?, ?)",
-        (bundle.target, bundle.sequence, bundle.digest, bundle.data),
-    )
-    _leave(connection, bundle.target, bundle.sequence, txids)
-    connection.executemany(
-        # Text, because a nonce may exceed what a signed 64-bit column holds.
-        "INSERT OR REPLACE INTO sealed_nonces (target, sender, nonce) VALUES (?, ?, ?)",
-        [(bundle.target, sender, str(nonce)) for sender, nonce in nonces],
-    )
-
-
-def _leave(connection: Connection, target: str, bundle: int, txids: Sequence[bytes]) -> None:
-    connection.executemany(
-        "UPDATE entries SET bundle = ? WHERE target = ? AND txid = ? AND bundle IS NULL",
-        [(bundle, target, txid) for txid in txids],
-    )
-
-
-def pooled_entries(reader: Reader, target: str) -> Iterator[JournalEntry]:
-    """Yield the entries that wait for ``target``, in their order of arrival."""
-    after = 0
-    while True:
-        rows = reader.query(
-            f"SELECT {_COLUMNS} FROM entries WHERE target = ? AND bundle IS NULL AND arrival_seq > ?"  # noqa: S608 - constant
-            f" ORDER BY arrival_seq LIMIT {_PAGE}",
-            (target, after),
+    found = connection.execute(
+        "SELECT number, base_fee, arrival_seq, running_hash, waiting, forgotten_seq, guarded, terms"
+        " FROM targets WHERE name = ?",
+        (name,),
+    ).fetchone()
+    if found is None:
+        connection.execute(
+            "INSERT INTO targets (name, terms, base_fee, arrival_seq, running_hash, waiting, forgotten_seq, guarded)"
+            " VALUES (?, ?, ?, 0, ?, 0, 0, 0)",
+            (name, terms, base_fee_wei, START),
         )
-        for row in rows:
-            yield JournalEntry(*row)
-        if len(rows) < _PAGE:
-            return
-        after = rows[-1][1]
+        return open_target(connection, name, terms, base_fee_wei)
+    number, base_fee, arrival_seq, running_hash, waiting, forgotten, guarded, kept_terms = found
+    row = TargetRow(number, base_fee, arrival_seq, running_hash, waiting, forgotten, bool(guarded))
+    if kept_terms == terms:
+        return row
+    connection.execute("UPDATE targets SET terms = ? WHERE number = ?", (terms, row.number))
+    set_base_fee(connection, row.number, base_fee_wei)
+    return open_target(connection, name, terms, base_fee_wei)
 
 
-def sealed_nonces(reader: Reader, target: str) -> Iterator[tuple[bytes, int]]:
-    """Yield each sender of whom something is sealed, and the greatest sealed nonce."""
-    for sender, nonce in reader.query("SELECT sender, nonce FROM sealed_nonces WHERE target = ?", (target,)):
-        yield sender, int(nonce)
+def set_base_fee(connection: Connection, number: int, base_fee_wei: int) -> None:
+    """Keep the base fee in force. Buckets are others at another base fee: no epoch stays."""
+    connection.execute("UPDATE targets SET base_fee = ? WHERE number = ?", (base_fee_wei, number))
+    connection.execute("DELETE FROM epochs WHERE target = ?", (number,))
 
 
-def last_arrival(reader: Reader, target: str) -> tuple[int, bytes] | None:
-    """Return the greatest arrival number of ``target`` and the running hash after it."""
-    rows = reader.query(
-        "SELECT arrival_seq, running_hash FROM entries WHERE target = ? ORDER BY arrival_seq DESC LIMIT 1", (target,)
+def set_guarded(connection: Connection, number: int) -> None:
+    """Keep that a guard remembers arrivals from now on."""
+    connection.execute("UPDATE targets SET guarded = 1 WHERE number = ?", (number,))
+
+
+def epochs(connection: Connection, number: int) -> dict[bytes, int]:
+    """Return, by bucket key, the last bundle that took an entry of the bucket."""
+    return dict(connection.execute("SELECT key, epoch FROM epochs WHERE target = ? ORDER BY key", (number,)))
+
+
+# Entries
+
+
+class Arrivals:
+    """What one job accepts for one target, and what gives way to it; written together."""
+
+    __slots__ = ("_fresh", "_gone", "_leaving", "_now_ms", "_number")
+
+    def __init__(self, number: int, now_ms: int) -> None:
+        """Begin.
+
+        Args:
+            number: of the target.
+            now_ms: Unix milliseconds.
+        """
+        self._number, self._now_ms = number, now_ms
+        self._fresh: dict[bytes, WaitingRow] = {}
+        self._gone: list[tuple[Any, ...]] = []
+        self._leaving: list[tuple[bytes, int]] = []
+
+    def add(self, row: WaitingRow) -> None:
+        """Note an accepted entry; in the order of arrival."""
+        self._fresh[row[2]] = row
+
+    def leave(self, txid: bytes, bundle: int) -> None:
+        """Note that an entry leaves, one that waited before or one of these: ``REPLACED`` or ``EVICTED``."""
+        row = self._fresh.pop(txid, None)
+        if row is None:
+            self._leaving.append((txid, bundle))
+        else:
+            self._gone.append(gone_row(row, bundle, self._now_ms))
+
+    def write(self, connection: Connection, arrival_seq: int, running_hash: bytes) -> None:
+        """Write everything.
+
+        Args:
+            arrival_seq: number of the last of them, and the running hash after it.
+        Raises:
+            StorageError: an entry that leaves does not wait in the journal (``storage.damaged``).
+        """
+        # Those that waited before leave first: one of them may have arrived again.
+        for bundle in sorted({bundle for _, bundle in self._leaving}):
+            leave(
+                connection, self._number, bundle, self._now_ms, [txid for txid, why in self._leaving if why == bundle]
+            )
+        connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._fresh.values())
+        connection.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._gone)
+        connection.execute(
+            "UPDATE targets SET arrival_seq = ?, running_hash = ?, waiting = waiting + ? WHERE number = ?",
+            (arrival_seq, running_hash, len(self._fresh), self._number),
+        )
+
+
+def leave(connection: Connection, number: int, bundle: int, left_ms: int, txids: Sequence[bytes]) -> None:
+    """Move entries out of what waits.
+
+    Args:
+        number: of the target.
+        bundle: sequence of the bundle that took them, or another reason of :mod:`bpci_node.store.journal_row`.
+        left_ms: Unix milliseconds.
+    Raises:
+        StorageError: one of them does not wait in the journal (``storage.damaged``).
+    """
+    check = departure_check(bundle, left_ms)
+    connection.executemany(
+        "INSERT INTO gone SELECT id, arrival_ms, txid, sender, previous, ?, ?, (row_check + ?) & 4294967295"
+        " FROM waiting WHERE txid = ?",
+        [(bundle, left_ms, check, txid) for txid in txids],
     )
-    return (rows[0][0], rows[0][1]) if rows else None
+    moved = connection.executemany("DELETE FROM waiting WHERE txid = ?", [(txid,) for txid in txids]).rowcount
+    if moved != len(txids):
+        raise StorageError(
+            f"the journal is damaged: table waiting lacks {len(txids) - moved} entries that the pool holds",
+            code="storage.damaged",
+            hint=REPAIR,
+            table="waiting",
+        )
+    connection.execute("UPDATE targets SET waiting = waiting - ? WHERE number = ?", (moved, number))
 
 
-def running_hash_at(reader: Reader, target: str, arrival_seq: int) -> bytes | None:
-    """Return the running hash after this arrival."""
-    rows = reader.query("SELECT running_hash FROM entries WHERE target = ? AND arrival_seq = ?", (target, arrival_seq))
-    return rows[0][0] if rows else None
+def append_cancellation(connection: Connection, number: int, arrival_seq: int, data: bytes) -> None:
+    """Keep the signed word by which a sender took an entry back."""
+    connection.execute("INSERT INTO cancellations (id, data) VALUES (?, ?)", (row_id(number, arrival_seq), data))
+
+
+def waiting_entries(connection: Connection, number: int) -> Iterator[WaitingRow]:
+    """Yield the rows of what waits for the target of this number, in the order of arrival, unchecked."""
+    return connection.execute(
+        "SELECT * FROM waiting WHERE id BETWEEN ? AND ? ORDER BY id", (row_id(number, 0), row_id(number + 1, 0) - 1)
+    )
 
 
 def find_entry(reader: Reader, target: str, txid: bytes) -> JournalEntry | None:
-    """Return the accepted entry with this txid, whether it waits or has left."""
+    """Return the accepted entry with this txid, whether it waits or has left; its last arrival if it had several.
+
+    Raises:
+        StorageError: its row is damaged (``storage.damaged``).
+    """
     rows = reader.query(
-        f"SELECT {_COLUMNS} FROM entries WHERE target = ? AND txid = ?",  # noqa: S608 - constant
-        (target, txid),
+        "SELECT id, arrival_ms, txid, sender, previous, NULL, NULL, row_check"
+        " FROM waiting JOIN targets ON number = id >> 48 WHERE txid = ?1 AND name = ?2"
+        " UNION ALL SELECT id, arrival_ms, txid, sender, previous, bundle, left_ms, row_check"
+        " FROM gone JOIN targets ON number = id >> 48"
+        " WHERE substr(txid, 1, 8) = substr(?1, 1, 8) AND txid = ?1 AND name = ?2"
+        " ORDER BY 1 DESC LIMIT 1",
+        (txid, target),
     )
-    return JournalEntry(*rows[0]) if rows else None
+    return read_entry(target, rows[0]) if rows else None
+
+
+# Bundles
+
+
+def append_bundle(
+    connection: Connection,
+    number: int,
+    bundle: JournalBundle,
+    *,
+    now_ms: int,
+    txids: Sequence[bytes],
+    superseded: Sequence[bytes],
+    nonces: Iterable[tuple[bytes, int]],
+    keys: Iterable[bytes],
+) -> None:
+    """Write a sealed bundle, and let what it holds leave.
+
+    Args:
+        number: of the target.
+        now_ms: Unix milliseconds.
+        txids: its entries.
+        superseded: entries that it does not hold, and that can't follow it: their nonces are sealed.
+        nonces: sender and greatest sealed nonce of each.
+        keys: of the buckets that it took entries from.
+    Raises:
+        StorageError: one of the entries does not wait in the journal (``storage.damaged``).
+    """
+    connection.execute(
+        "INSERT INTO bundles (id, digest, data_check, data) VALUES (?, ?, ?, ?)",
+        (row_id(number, bundle.sequence), bundle.digest, crc32(bundle.data), bundle.data),
+    )
+    leave(connection, number, bundle.sequence, now_ms, txids)
+    leave(connection, number, REPLACED, now_ms, superseded)
+    connection.executemany(
+        # Text, because a nonce may exceed what a signed 64-bit column holds.
+        "INSERT OR REPLACE INTO sealed_nonces (target, sender, nonce) VALUES (?, ?, ?)",
+        [(number, sender, str(nonce)) for sender, nonce in nonces],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO epochs (target, key, epoch) VALUES (?, ?, ?)",
+        [(number, key, bundle.sequence) for key in keys],
+    )
+
+
+def sealed_nonces(connection: Connection, number: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each sender of whom something is sealed, and the greatest sealed nonce."""
+    for sender, nonce in connection.execute("SELECT sender, nonce FROM sealed_nonces WHERE target = ?", (number,)):
+        yield sender, int(nonce)
 
 
 def last_bundle(reader: Reader, target: str) -> tuple[int, bytes] | None:
     """Return sequence and digest of the latest bundle of ``target``."""
     rows = reader.query(
-        "SELECT sequence, digest FROM bundles WHERE target = ? ORDER BY sequence DESC LIMIT 1",
+        "SELECT bundles.id, digest FROM targets"
+        " JOIN bundles ON bundles.id BETWEEN number << 48 AND (number + 1 << 48) - 1"
+        " WHERE name = ? ORDER BY bundles.id DESC LIMIT 1",
         (target,),
     )
-    return (rows[0][0], rows[0][1]) if rows else None
+    return (split_id(rows[0][0])[1], rows[0][1]) if rows else None
 
 
 def find_bundle(reader: Reader, target: str, sequence: int) -> bytes | None:
-    """Return the bundle file with this sequence."""
-    rows = reader.query("SELECT data FROM bundles WHERE target = ? AND sequence = ?", (target, sequence))
-    return rows[0][0] if rows else None
+    """Return the bundle file with this sequence.
 
-
-def place_of(entry: JournalEntry) -> dict[str, Any]:
-    """Return where an accepted entry is: ``{state, arrival_seq, bundle}``."""
-    if entry.bundle is None:
-        state, bundle = "pooled", None
-    elif entry.bundle == REPLACED:
-        state, bundle = "replaced", None
-    else:
-        state, bundle = "sealed", entry.bundle
-    return {"state": state, "arrival_seq": entry.arrival_seq, "bundle": bundle}
+    Raises:
+        StorageError: it is damaged (``storage.damaged``).
+    """
+    rows = reader.query(
+        "SELECT data, data_check FROM targets JOIN bundles ON bundles.id = (number << 48) + ? WHERE name = ?",
+        (sequence, target),
+    )
+    if not rows:
+        return None
+    data, check = rows[0]
+    if crc32(data) != check:
+        raise damaged_row("bundles", target, sequence)
+    return bytes(data)

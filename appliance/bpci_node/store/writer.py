@@ -59,6 +59,8 @@ class Writer:
         self._beat = time.monotonic()
         self._busy = False
         self.statistics = WriterStatistics()
+        self.after_commit: list[Callable[[], None]] = []
+        """Called in the writer's thread after each commit, before anybody learns of its results."""
         self.error: StorageError | None = None
         """Why the last write failed; ``None`` when it succeeded."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -136,6 +138,11 @@ class Writer:
             failure = storage_error(error, self._path) if isinstance(error, sqlite3.Error) else error
             self._abort(group, written, failure)
             return
+        for call in self.after_commit:
+            try:
+                call()
+            except StorageError as error:
+                self.error = error
         for job in written:
             job.future.set_result(job.result)
 

@@ -225,14 +225,14 @@ def test_a_damaged_journal_entry_is_named(make_config: Make, mainnet: list[Trans
     asyncio.run(fill())
     connection = sqlite3.connect(config.state_dir / "node.db")
     connection.execute(
-        "UPDATE entries SET raw = CAST(substr(raw, 1, length(raw) - 1) || x'00' AS BLOB) WHERE arrival_seq = 2"
+        "UPDATE waiting SET raw = CAST(substr(raw, 1, length(raw) - 1) || x'00' AS BLOB) WHERE id & 65535 = 2"
     )
     connection.commit()
     connection.close()
     with pytest.raises(StorageError) as caught:
         Node(config)
     assert caught.value.code == "storage.damaged"
-    assert "entry 2 of eip155:1" in caught.value.message
+    assert caught.value.details == {"table": "waiting", "target": T, "arrival": 2}
 
 
 def test_an_unknown_target_too_much_at_once_and_a_full_disk_are_typed(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bpci_node.errors import StorageError
-from bpci_node.store.database import APPLICATION_ID, SCHEMA_VERSION, DirectoryLock, is_lost, open_writer, storage_error
+from bpci_node.store.database import APPLICATION_ID, DirectoryLock, is_lost, open_writer, storage_error
+from bpci_node.store.schema import VERSION
 from bpci_node.store.store import Store
 
 
@@ -28,7 +29,7 @@ def test_a_new_database_names_its_application_and_version_and_is_private(tmp_pat
     path = tmp_path / "node.db"
     open_writer(path).close()
     assert pragma(path, "application_id") == APPLICATION_ID
-    assert pragma(path, "user_version") == SCHEMA_VERSION
+    assert pragma(path, "user_version") == VERSION
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -43,7 +44,7 @@ def test_an_interrupted_creation_leaves_a_file_that_opens(tmp_path: Path) -> Non
     path = tmp_path / "node.db"
     path.touch()
     open_writer(path).close()
-    assert pragma(path, "user_version") == SCHEMA_VERSION
+    assert pragma(path, "user_version") == VERSION
 
 
 def test_another_applications_database_is_refused_untouched(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_newer_database_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "node.db"
     open_writer(path).close()
     newer = sqlite3.connect(path)
-    newer.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    newer.execute(f"PRAGMA user_version={VERSION + 1}")
     newer.close()
     before = path.read_bytes()
     assert refusal(path).code == "storage.newer"

@@ -1,0 +1,60 @@
+"""Keeping the journal bounded: what left long ago is forgotten, and the file gives its room back.
+
+Everything here is a small step inside a job of the writer, so that no entry waits long for its commit. What is left to
+do is found in the tables themselves: after a crash the next step goes on.
+"""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+
+from bpci_node.store.journal_row import row_id, split_id
+
+_LEAST_FREE_PAGES = 1024
+"""Free pages that a file may keep: they are used again soon."""
+
+
+def forget_entries(connection: Connection, before_ms: int, most: int) -> int:
+    """Forget entries that left before ``before_ms`` (Unix milliseconds), at most ``most``; return how many."""
+    ids = [
+        row[0]
+        for row in connection.execute(
+            "SELECT id FROM gone WHERE left_ms < ? ORDER BY left_ms LIMIT ?", (before_ms, most)
+        )
+    ]
+    connection.executemany("DELETE FROM gone WHERE id = ?", [(identifier,) for identifier in ids])
+    connection.executemany("DELETE FROM cancellations WHERE id = ?", [(identifier,) for identifier in ids])
+    last: dict[int, int] = {}
+    for identifier in ids:
+        number, arrival_seq = split_id(identifier)
+        last[number] = max(arrival_seq, last.get(number, 0))
+    connection.executemany(
+        "UPDATE targets SET forgotten_seq = max(forgotten_seq, ?) WHERE number = ?",
+        [(arrival_seq, number) for number, arrival_seq in sorted(last.items())],
+    )
+    return len(ids)
+
+
+def forget_bundles(connection: Connection, keep: int, most: int) -> int:
+    """Forget each target's bundles before its last ``keep``, at most ``most`` of them; return how many."""
+    forgotten = 0
+    for (number,) in connection.execute("SELECT number FROM targets ORDER BY number").fetchall():
+        low, high = row_id(number, 0), row_id(number + 1, 0) - 1
+        last = connection.execute("SELECT max(id) FROM bundles WHERE id BETWEEN ? AND ?", (low, high)).fetchone()[0]
+        if last is not None:
+            forgotten += connection.execute(
+                "DELETE FROM bundles WHERE id IN (SELECT id FROM bundles WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?)",
+                (low, last - keep, most - forgotten),
+            ).rowcount
+    return forgotten
+
+
+def shrink(connection: Connection, most: int) -> int:
+    """Give at most ``most`` free pages back to the disk while a tenth of the file is free; return how many."""
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    spare = min(free - max(_LEAST_FREE_PAGES, pages // 10), most)
+    if spare <= 0:
+        return 0
+    connection.execute(f"PRAGMA incremental_vacuum({spare})").fetchall()
+    return int(spare)
