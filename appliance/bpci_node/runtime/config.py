@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import tomli_w
 
 from bpci_node.chain import registration
 from bpci_node.errors import UsageError
+from bpci_node.mempool.classes import QLOCK_MS
+from bpci_node.mempool.limits import MAX_REPLACEMENT_PERCENT, PoolLimits
 from bpci_node.primitives.derivation import MAX_INSTANCE
 from bpci_node.primitives.names import NAME_FORM
 from bpci_node.runtime.table import TableReader
@@ -28,6 +30,7 @@ DEFAULT_OWNER_SOCKET = Path("/run/bpci/owner.sock")
 DEFAULT_FEE_BIN_WEI = 5_000_000_000
 DEFAULT_GAS_LIMIT = 60_000_000
 MIB = 1 << 20
+POOL_LIMITS = PoolLimits()
 NO_STATE = "none"
 _RPC = "rpc:"
 
@@ -103,6 +106,10 @@ class TargetSection:
     """Width of a fee bin, wei."""
     gas_limit: int = DEFAULT_GAS_LIMIT
     """Gas that one bundle may use."""
+    region: int = 0
+    """Region of the entries that arrive here, 0 (global) to 255."""
+    qlock_ms: int = 100
+    """Latency class of the entries that arrive here, one of ``QLOCK_MS``."""
     state: str = NO_STATE
     """Who says what senders have on the chain: ``none``, or ``rpc:URL`` of a node of it (JSON-RPC over HTTP)."""
 
@@ -125,6 +132,14 @@ class LimitsSection:
     """Entries that wait, per target."""
     pool_bytes: int = 256 * MIB
     """Raw bytes of the entries that wait, per target."""
+    per_sender: int = POOL_LIMITS.per_sender
+    """Entries of one sender that wait, per target."""
+    per_source: int = POOL_LIMITS.per_source
+    """Entries from one source address that wait, per target."""
+    per_bucket: int = POOL_LIMITS.per_bucket
+    """Entries in one bucket."""
+    replacement_percent: int = POOL_LIMITS.replacement_percent
+    """How much more an entry pays than one that leaves because of it, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +220,7 @@ def dump(config: NodeConfig) -> str:
     keys = {"node": config.keys.node}
     if config.keys.registry is not None:
         keys["registry"] = config.keys.registry
-    node, limits = config.node, config.limits
+    node = config.node
     return tomli_w.dumps(
         {
             "v": 1,
@@ -222,23 +237,9 @@ def dump(config: NodeConfig) -> str:
             "owner": {"socket": str(config.owner.socket), "group": config.owner.group},
             "ledger": ledger,
             "keys": keys,
-            "limits": {
-                "body_bytes": limits.body_bytes,
-                "requests_per_second": limits.requests_per_second,
-                "entries_per_second": limits.entries_per_second,
-                "connections": limits.connections,
-                "connections_per_source": limits.connections_per_source,
-                "pool_entries": limits.pool_entries,
-                "pool_bytes": limits.pool_bytes,
-            },
+            "limits": asdict(config.limits),
             "targets": [
-                {
-                    "id": target.id,
-                    "base_fee_wei": str(target.base_fee_wei),
-                    "fee_bin_wei": str(target.fee_bin_wei),
-                    "gas_limit": target.gas_limit,
-                    "state": target.state,
-                }
+                asdict(target) | {"base_fee_wei": str(target.base_fee_wei), "fee_bin_wei": str(target.fee_bin_wei)}
                 for target in config.targets
             ],
         }
@@ -342,8 +343,12 @@ def _target(reader: TableReader) -> TargetSection:
         base_fee_wei=reader.amount("base_fee_wei", None),
         fee_bin_wei=reader.amount("fee_bin_wei", DEFAULT_FEE_BIN_WEI, least=1),
         gas_limit=reader.integer("gas_limit", 21_000, 10**12, DEFAULT_GAS_LIMIT),
+        region=reader.integer("region", 0, 255, 0),
+        qlock_ms=reader.integer("qlock_ms", min(QLOCK_MS), max(QLOCK_MS), 100),
         state=reader.text("state", NO_STATE, rf"{NO_STATE}|{_RPC}https?://[^\s@]{{1,200}}", "none or rpc:URL"),
     )
+    if section.qlock_ms not in QLOCK_MS:
+        reader.wrong("qlock_ms", "10, 20, 50 or 100")
     reader.done()
     return section
 
@@ -358,6 +363,12 @@ def _limits(reader: TableReader) -> LimitsSection:
         connections_per_source=reader.integer("connections_per_source", 1, 100_000, default.connections_per_source),
         pool_entries=reader.integer("pool_entries", 1, 10**9, default.pool_entries),
         pool_bytes=reader.integer("pool_bytes", 1, 2**50, default.pool_bytes),
+        per_sender=reader.integer("per_sender", 1, 10**6, default.per_sender),
+        per_source=reader.integer("per_source", 1, 10**9, default.per_source),
+        per_bucket=reader.integer("per_bucket", 1, 10**9, default.per_bucket),
+        replacement_percent=reader.integer(
+            "replacement_percent", 1, MAX_REPLACEMENT_PERCENT, default.replacement_percent
+        ),
     )
     reader.done()
     return section
