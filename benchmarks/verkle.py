@@ -1,7 +1,7 @@
 """The Verkle tree: what its curve work costs, roots after changes, proofs, and memory.
 
-"Spread" are uniform keys; "neighbours" are 16 buckets that share 3 bytes of their key. 50,000 buckets are what a million
-entries fill at 20 entries each. A root here is the outer tree's part alone: the digests of changed buckets are given.
+"Spread" are uniform keys; "neighbours" are 16 buckets that share 3 bytes of their key. 50,000 buckets are what a
+million entries fill at 20 each. A root here is the outer tree's part alone: the digests of changed buckets are given.
 Sizes are of encoded proofs, without keys and digests. Times are medians of several runs on other keys.
 """
 

@@ -179,3 +179,13 @@ def test_changes_wait_until_a_root_is_asked_for():
     root = tree.root()
     tree.set(b"zzzz", bytes(32))
     assert tree.open([b"zzzz"]).root == tree.root() != root
+
+
+def test_a_root_costs_only_the_nodes_on_the_ways_of_what_changed():
+    tree = tree_of({bytes([a, b, 0, 0]): bytes(32) for a in range(4) for b in range(4)})
+    tree.root()
+    before = [tree._root.children[slot]._point for slot in range(4)]
+    tree.set(bytes([2, 1, 0, 0]), b"\x01" * 32)
+    tree.root()
+    after = [tree._root.children[slot]._point for slot in range(4)]
+    assert [a is b for a, b in zip(before, after, strict=True)] == [True, True, False, True]
