@@ -28,6 +28,7 @@ from bpci_node.mempool.target import TargetConfig
 from bpci_node.primitives.codec import encode
 from bpci_node.store import journal
 from bpci_node.store.arrival_guard import ArrivalGuard
+from bpci_node.store.facts import pack, unpack
 from bpci_node.store.journal import Arrivals, JournalBundle, TargetRow
 from bpci_node.store.journal_row import (
     CANCELLED,
@@ -160,6 +161,7 @@ class TargetPool:
                     previous=previous,
                     after=running_hash,
                     is_bound=admission.entry.is_bound,
+                    facts=pack(item),
                 )
             )
             results.append(Arrival(txid, arrival_seq, now_ms, previous))
@@ -290,7 +292,7 @@ class TargetPool:
             for sender, nonce in journal.sealed_nonces(connection, row.number):
                 pool.settle(sender, nonce)
             for entry in self._waiting(connection, row):
-                transaction = known.get(entry[2]) or _decode(configured.id, entry)
+                transaction = known.get(entry[2]) or _signed(configured.id, entry)
                 pool.restore(transaction, split_id(entry[0])[1], entry[1], is_bound=bool(entry[5]))
         for key, epoch in journal.epochs(connection, row.number).items():
             pool.mark_sealed((key,), epoch)
@@ -336,11 +338,17 @@ def _terms(target: TargetConfig) -> bytes:
     return encode([_TERMS_VERSION, target.base_fee_wei, target.fee_bin_wei, target.region, target.qlock_ms])
 
 
-def _decode(target: str, row: WaitingRow) -> Signed:
-    try:
-        found = decode_entry(row[-1])
-    except BpciError as error:
-        raise damaged_row("waiting", target, split_id(row[0])[1]) from error
+def _signed(target: str, row: WaitingRow) -> Signed:
+    """Return what a checked row holds; the sender was proved before it was written."""
+    identifier, _, txid, sender, _, _, facts, _, _, raw = row
+    found: Signed | None = unpack(facts, raw=raw, txid=txid, sender=sender)
+    if found is None:
+        try:
+            found = decode_entry(raw)
+        except BpciError as error:
+            raise damaged_row("waiting", target, split_id(identifier)[1]) from error
+        if (found.txid, found.sender) != (txid, sender):
+            raise damaged_row("waiting", target, split_id(identifier)[1])
     return found
 
 

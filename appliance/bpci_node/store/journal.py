@@ -180,7 +180,7 @@ class Arrivals:
             leave(
                 connection, self._number, bundle, self._now_ms, [txid for txid, why in self._leaving if why == bundle]
             )
-        connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._fresh.values())
+        connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._fresh.values())
         connection.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._gone)
         connection.execute(
             "UPDATE targets SET arrival_seq = ?, running_hash = ?, waiting = waiting + ? WHERE number = ?",

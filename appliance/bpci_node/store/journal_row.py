@@ -1,7 +1,7 @@
 """One accepted entry as the journal keeps it, and the checks by which a damaged row shows.
 
 Every row can be judged by itself: its number, time, txid and the running hash before it give the running hash after it,
-and a CRC-32 binds that hash to the sender; a second CRC-32 covers the raw bytes while the entry waits. After it has
+and a CRC-32 binds that hash to the sender; a second CRC-32 covers the rest while the entry waits. After it has
 left, the first check takes in where it went. The checks find what disks and memory do; against somebody who can write
 to the file nothing here protects.
 """
@@ -35,8 +35,8 @@ _UINT32 = 0xFFFF_FFFF
 _DEPARTURE = Struct(">qq")
 _STATES = {REPLACED: "replaced", CANCELLED: "cancelled", EVICTED: "evicted", SPENT: "spent"}
 
-WaitingRow: TypeAlias = tuple[int, int, bytes, bytes, bytes, int, int, int, bytes]
-"""``(id, arrival_ms, txid, sender, previous, is_bound, row_check, raw_check, raw)``."""
+WaitingRow: TypeAlias = tuple[int, int, bytes, bytes, bytes, int, bytes, int, int, bytes]
+"""``(id, arrival_ms, txid, sender, previous, is_bound, facts, row_check, raw_check, raw)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ def waiting_row(
     previous: bytes,
     after: bytes,
     is_bound: bool = False,
+    facts: bytes = b"",
 ) -> WaitingRow:
     """Return the row of an entry that waits.
 
@@ -95,9 +96,10 @@ def waiting_row(
         raw: the entry as it was sent.
         previous: running hash before it, 32 bytes; ``after``: the one after it.
         is_bound: see :class:`~bpci_node.mempool.entry.Entry`.
+        facts: see :mod:`bpci_node.store.facts`.
     """
-    row_check, raw_check = crc32(sender, crc32(after)), crc32(raw, is_bound)
-    return identifier, arrival_ms, txid, sender, previous, int(is_bound), row_check, raw_check, raw
+    row_check, raw_check = crc32(sender, crc32(after)), crc32(raw, crc32(facts, is_bound))
+    return identifier, arrival_ms, txid, sender, previous, int(is_bound), facts, row_check, raw_check, raw
 
 
 def departure_check(bundle: int, left_ms: int) -> int:
@@ -107,7 +109,7 @@ def departure_check(bundle: int, left_ms: int) -> int:
 
 def gone_row(row: WaitingRow, bundle: int, left_ms: int) -> tuple[int, int, bytes, bytes, bytes, int, int, int]:
     """Return the row of an entry that left, from the one of when it waited."""
-    identifier, arrival_ms, txid, sender, previous, _, check, _, _ = row
+    identifier, arrival_ms, txid, sender, previous, _, _, check, _, _ = row
     left = (check + departure_check(bundle, left_ms)) & _UINT32
     return identifier, arrival_ms, txid, sender, previous, bundle, left_ms, left
 
@@ -118,9 +120,9 @@ def check_waiting(target: str, row: WaitingRow) -> bytes:
     Raises:
         StorageError: it is damaged (``storage.damaged``).
     """
-    identifier, arrival_ms, txid, sender, previous, is_bound, row_check, raw_check, raw = row
+    identifier, arrival_ms, txid, sender, previous, is_bound, facts, row_check, raw_check, raw = row
     after = next_running_hash(previous, target, txid, identifier & ((1 << SEQ_BITS) - 1), arrival_ms)
-    if crc32(sender, crc32(after)) != row_check or crc32(raw, is_bound) != raw_check:
+    if crc32(sender, crc32(after)) != row_check or crc32(raw, crc32(facts, is_bound)) != raw_check:
         raise damaged_row("waiting", target, split_id(identifier)[1])
     return after
 

@@ -54,6 +54,7 @@ CREATE TABLE waiting (
     sender BLOB NOT NULL,
     previous BLOB NOT NULL,
     is_bound INTEGER NOT NULL,
+    facts BLOB NOT NULL,
     row_check INTEGER NOT NULL,
     raw_check INTEGER NOT NULL,
     raw BLOB NOT NULL
@@ -98,6 +99,7 @@ CREATE TABLE losses (
 CREATE INDEX gone_txid ON gone (substr(txid, 1, 8));
 CREATE INDEX gone_left ON gone (left_ms);
 """
+"""New, or of another form, in version 2."""
 
 SCHEMA = _KEPT + _JOURNAL
 
@@ -143,7 +145,7 @@ def _from_1(connection: sqlite3.Connection, now_ms: int) -> None:
         gone: list[Any] = []
 
         def write(waiting: list[Any] = waiting, gone: list[Any] = gone) -> None:
-            connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", waiting)
+            connection.executemany("INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", waiting)
             connection.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?, ?, ?)", gone)
             waiting.clear()
             gone.clear()

@@ -216,7 +216,7 @@ def test_an_altered_column_of_an_entry_that_left_is_named(store: Store, column: 
     assert caught.value.details == {"table": "gone", "target": T, "arrival": 2}
 
 
-@pytest.mark.parametrize("position", range(1, 9))
+@pytest.mark.parametrize("position", range(1, 10))
 def test_an_altered_column_of_a_waiting_entry_is_named(position: int) -> None:
     row = list(chain(1, 2)[0][1])
     row[position] = row[position] + 1 if isinstance(row[position], int) else b"?" + row[position][1:]
