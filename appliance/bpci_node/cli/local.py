@@ -24,6 +24,9 @@ node_option = click.option("--node", "url", metavar="URL", help="The node at thi
 socket_option = click.option(
     "--socket", type=click.Path(path_type=Path), metavar="PATH", help="The node behind this owner's socket."
 )
+target_option = click.option(
+    "--target", default="eip155:1", show_default=True, metavar="CHAIN", help="Target chain, CAIP-2."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ GROUPS = {
     "hardware": "Check this machine against a node's requirements.",
     "node": "Run and ask a node.",
     "devnet": "A node on this machine, within seconds.",
-    "mempool": "Send transactions, seal bundles, check receipts.",
+    "mempool": "Send entries, prove what waits, seal bundles.",
     "bundle": "Show and verify sealed bundles.",
     "registry": "Look nodes up, register one.",
     "network": "Show and verify network files.",

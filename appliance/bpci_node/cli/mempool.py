@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
-from bpci_node.cli.local import NodePlace, dir_option, find_node, node_option
-from bpci_node.cli.output import Progress, emit, fields, json_option, table
+from bpci_node.cli.entries import cancel, submit
+from bpci_node.cli.local import NodePlace, dir_option, find_node, node_option, target_option
+from bpci_node.cli.output import Progress, emit, fields, json_option
+from bpci_node.cli.pools import buckets, status
 from bpci_node.cli.proving import prove, verify
 from bpci_node.errors import BpciError, ProofError, UsageError
 
-target_option = click.option(
-    "--target", default="eip155:1", show_default=True, metavar="CHAIN", help="Target chain, CAIP-2."
-)
 gas_limit_option = click.option(
     "--gas-limit",
     type=click.IntRange(21_000),
@@ -29,15 +28,15 @@ base_fee_option = click.option(
 
 @click.group("mempool")
 def command() -> None:
-    """Send transactions, seal bundles, check receipts.
+    """Send entries, see what waits, prove it, seal bundles, check receipts.
 
     Without --dir and --node a command means the node of this machine if it has one, else the devnet in its default
     directory.
     """
 
 
-command.add_command(prove)
-command.add_command(verify)
+for item in (status, submit, cancel, buckets, prove, verify):
+    command.add_command(item)
 
 
 @command.command("replay")
@@ -159,25 +158,6 @@ def seal_command(
     emit(_describe_bundle(bundle) | {"file": str(out)}, as_json, fields)
 
 
-@command.command("status")
-@dir_option
-@node_option
-@json_option
-def status(*, directory: Path | None, url: str | None, as_json: bool) -> None:
-    """Show what waits at a node, per target chain.
-
-    \b
-    Examples:
-      bpci mempool status
-      bpci mempool status --node http://192.0.2.5:8545 --json
-    """
-    from bpci_node.network.client import NodeClient
-
-    with NodeClient(find_node(directory, url).url) as client:
-        targets = client.status()["targets"]
-    emit(targets, as_json, _render_targets)
-
-
 @command.command("check-receipts")
 @click.argument("file", type=click.Path(path_type=Path))
 @dir_option
@@ -185,9 +165,10 @@ def status(*, directory: Path | None, url: str | None, as_json: bool) -> None:
 @click.option("--signer", metavar="DID", help="The node that must have signed them.  [default: the node asked]")
 @json_option
 def check_receipts(*, file: Path, directory: Path | None, url: str | None, signer: str | None, as_json: bool) -> int:
-    """Check that a node honours every receipt in FILE: signed by it, and the entry still there or sealed.
+    """Check that a node honours every receipt in FILE: signed by it, and the node says what became of the entry.
 
-    FILE is what 'bpci mempool replay --receipts' wrote. Exit status 1 if one is broken.
+    FILE is what 'bpci mempool submit' or 'replay' wrote with --receipts. An entry that was replaced, cancelled, evicted
+    from a full pool or spent on its chain is honoured: the node knows it and says so. Exit status 1 if one is broken.
 
     \b
     Examples:
@@ -257,24 +238,12 @@ def _render_replay(data: dict[str, Any]) -> str:
     return fields(shown)
 
 
-def _render_targets(targets: dict[str, Any]) -> str:
-    rows = [
-        [
-            name,
-            str(item["count"]),
-            str(item["bytes"]),
-            str(item["arrivals"]),
-            item["base_fee_wei"],
-            str(item["gas_limit"]),
-        ]
-        for name, item in targets.items()
-    ]
-    return table(rows, ["target", "waiting", "bytes", "arrivals", "base fee (wei)", "gas limit"])
-
-
 def _render_check(data: dict[str, Any]) -> str:
+    from bpci_node.cli.replaying import LEFT
+
     if not data["broken"]:
-        return f"all {data['receipts']} receipts are honoured ({data['pooled']} wait, {data['sealed']} sealed)"
+        states = ", ".join(f"{data[state]} {state}" for state in ("pooled", "sealed", *LEFT) if data[state])
+        return f"all {data['receipts']} receipts are honoured ({states or 'none'})"
     lines = [f"{len(data['broken'])} of {data['receipts']} receipts are broken:"]
     lines += [f"  {item['txid']}: {item['reason']}" for item in data["broken"][:20]]
     return "\n".join(lines)

@@ -27,6 +27,8 @@ MAX_BATCH_BYTES = 4 << 20
 LOOKUP = 5_000
 PATIENCE = 20
 """How often a batch is sent again after the node said that it comes too fast."""
+LEFT = ("replaced", "cancelled", "evicted", "spent")
+"""States of entries that left a pool without being sealed. They are honest: the node says what became of them."""
 DUPLICATE = frozenset({"entry.duplicate", "entry.nonce"})
 """Codes of what the node has, or has sealed, already."""
 
@@ -86,6 +88,30 @@ def _no_block(path: Path) -> FormatError:
     )
 
 
+def deliver(
+    client: NodeClient, target: str, raws: Sequence[bytes], *, batch: int, keep: Callable[[str, list[bytes]], None]
+) -> Iterator[tuple[list[EntryResult], float]]:
+    """Send raw entries batch by batch; yield what the node answered, receipts verified, and the seconds it took.
+
+    Args:
+        batch: entries of one request.
+        keep: gets target and receipts of each batch before the next one is sent.
+    Raises:
+        ProofError: a receipt does not hold (``mempool.receipt``).
+        BpciError: the node could not take a batch.
+    """
+    node_key = public_key_of(str(client.status()["node"]["did"]))
+    for part in _batches(raws, batch):
+        started = time.perf_counter()
+        results = _submit(client, target, part)
+        seconds = time.perf_counter() - started
+        keep(target, [item.receipt for item in results if item.receipt is not None])
+        for raw, item in zip(part, results, strict=True):
+            if item.receipt is not None:
+                _check_receipt(item.receipt, node_key, target, raw)
+        yield results, seconds
+
+
 def send(
     client: NodeClient,
     target: str,
@@ -95,40 +121,29 @@ def send(
     keep: Callable[[str, list[bytes]], None],
     show: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Send raw transactions in batches, verify the receipts, and return the count of everything.
+    """Send raw entries as :func:`deliver`, and return the count of everything.
 
     Args:
-        keep: gets target and receipts of each batch before the next one is sent.
-        show: gets the number of transactions sent so far.
+        batch: see :func:`deliver`; so is ``keep``.
+        show: gets the number of entries that were answered so far.
     Raises:
-        ProofError: a receipt does not hold (``mempool.receipt``).
-        BpciError: the node could not take a batch.
+        ProofError, BpciError: as :func:`deliver`.
     """
-    node_key = public_key_of(str(client.status()["node"]["did"]))
     refused: Counter[str] = Counter()
     accepted = done = 0
-    seconds = 0.0
-    for part in _batches(raws, batch):
-        started = time.perf_counter()
-        results = _submit(client, target, part)
-        seconds += time.perf_counter() - started
-        receipts = [item.receipt for item in results if item.receipt is not None]
-        keep(target, receipts)
-        for raw, item in zip(part, results, strict=True):
-            if item.receipt is not None:
-                _check_receipt(item.receipt, node_key, target, raw)
-            elif item.error is not None:
-                refused[item.error.code] += 1
-        accepted += len(receipts)
-        done += len(part)
+    taken = 0.0
+    for results, seconds in deliver(client, target, raws, batch=batch, keep=keep):
+        accepted += sum(item.error is None for item in results)
+        refused.update(item.error.code for item in results if item.error is not None)
+        done, taken = done + len(results), taken + seconds
         show(done)
     return {
         "transactions": len(raws),
         "accepted": accepted,
         "duplicates": sum(refused[code] for code in DUPLICATE),
         "refused": {code: count for code, count in sorted(refused.items()) if code not in DUPLICATE},
-        "milliseconds": round(seconds * 1000),
-        "per_second": round(len(raws) / seconds) if seconds else 0,
+        "milliseconds": round(taken * 1000),
+        "per_second": round(len(raws) / taken) if taken else 0,
     }
 
 
@@ -245,6 +260,6 @@ def check(client: NodeClient, receipts: Sequence[bytes], node_key: bytes) -> dic
         "receipts": len(receipts),
         "pooled": states["pooled"],
         "sealed": states["sealed"],
-        "replaced": states["replaced"],
+        **{state: states[state] for state in LEFT},
         "broken": broken,
     }

@@ -11,14 +11,15 @@ from bpci_node.gateway.routes_entries import entry_routes
 from bpci_node.gateway.routes_ledger import ledger_routes
 from bpci_node.gateway.routes_node import health_routes, node_routes
 from bpci_node.gateway.routes_owner import owner_routes
+from bpci_node.gateway.routes_pools import pool_routes
 from bpci_node.gateway.routes_proofs import proof_routes
 
 
 def public_app(api: Api) -> FastAPI:
     """Return the application that anyone may use."""
     app = FastAPI(title="BPCI node", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for routes in (health_routes(api), node_routes(api), ledger_routes(api), entry_routes(api), proof_routes(api)):
-        app.include_router(routes)
+    for routes in (health_routes, node_routes, ledger_routes, entry_routes, pool_routes, proof_routes):
+        app.include_router(routes(api))
     problems.install(app)
     openapi.install(app)
     return app

@@ -147,6 +147,25 @@ class BatchReply(BaseModel):
     results: list[BatchResult]
 
 
+class CancelRequest(Strict):
+    """A signed cancellation; in CBOR its one encoding."""
+
+    v: Version
+    ledger_id: str = Field(max_length=128)
+    target: Target
+    txid: Hash
+    arrival_seq: int = Field(ge=1, le=2**63 - 1)
+    signature: Bytes = Field(description="65 bytes of an Ethereum sender (EIP-712), 64 of a native one (Ed25519).")
+
+
+class CancelReply(BaseModel):
+    """The entry has left its pool, durably."""
+
+    txid: Hex
+    arrival_seq: int
+    state: Literal["cancelled"]
+
+
 class LookupRequest(Strict):
     """Entries to look up, in CBOR."""
 

@@ -13,6 +13,8 @@ from bpci_node.gateway.body import as_model, decode_body, read_body, reply
 from bpci_node.gateway.models import (
     BatchReply,
     BatchRequest,
+    CancelReply,
+    CancelRequest,
     EntryReceipt,
     EntryRequest,
     EntryStatus,
@@ -21,11 +23,22 @@ from bpci_node.gateway.models import (
 )
 from bpci_node.gateway.openapi import takes
 from bpci_node.gateway.problems import problem_of
+from bpci_node.mempool.cancellation import MAX_BYTES as MAX_CANCELLATION_BYTES
+from bpci_node.mempool.cancellation import Cancellation
 from bpci_node.network.wire import CBOR, bytes_of
+from bpci_node.primitives import codec
 from bpci_node.primitives.ethereum import MAX_BYTES as MAX_TRANSACTION_BYTES
 
 _TARGET = "eip155:1"
 _TXID = "0x" + "ab" * 32
+_CANCELLATION = {
+    "v": 1,
+    "ledger_id": "devnet:" + "00" * 32,
+    "target": _TARGET,
+    "txid": _TXID,
+    "arrival_seq": 1,
+    "signature": "0x" + "00" * 65,
+}
 
 
 def entry_routes(api: Api) -> APIRouter:
@@ -44,8 +57,8 @@ def entry_routes(api: Api) -> APIRouter:
         # Hexadecimal takes twice the bytes, and the rest of the body is a few hundred.
         body = await read_body(request, 2 * MAX_TRANSACTION_BYTES + 1024)
         wanted = as_model(EntryRequest, decode_body(request, body))
-        api.allow_entries(request, 1)
-        (result,) = await node.intake.accept(wanted.target, [wanted.raw])
+        source = api.allow_entries(request, 1)
+        (result,) = await node.intake.accept(wanted.target, [wanted.raw], source=source)
         if isinstance(result, BpciError):
             raise result
         return reply(request, {"receipt": result})
@@ -59,9 +72,22 @@ def entry_routes(api: Api) -> APIRouter:
     async def batch(request: Request) -> Response:
         body = await read_body(request, body_bytes)
         wanted = as_model(BatchRequest, decode_body(request, body))
-        api.allow_entries(request, len(wanted.raws))
-        results = await node.intake.accept(wanted.target, wanted.raws)
+        source = api.allow_entries(request, len(wanted.raws))
+        results = await node.intake.accept(wanted.target, wanted.raws, source=source)
         return reply(request, {"v": 1, "results": [_result(item) for item in results]})
+
+    @router.post(
+        "/v1/entries/cancel",
+        response_model=CancelReply,
+        openapi_extra=takes(CancelRequest, _CANCELLATION),
+        summary="Take an entry back by its sender's signature; answers when that is durable",
+    )
+    async def cancel(request: Request) -> Response:
+        body = await read_body(request, 4 * MAX_CANCELLATION_BYTES)
+        wanted = as_model(CancelRequest, decode_body(request, body))
+        api.allow_entries(request, 1)
+        # Through its one encoding, so that what JSON brings is judged by the same rules.
+        return reply(request, await node.intake.cancel(Cancellation.decode(codec.encode(wanted.model_dump()))))
 
     @router.post(
         "/v1/entries/lookup",

@@ -18,6 +18,7 @@ from bpci_node.network import file as network_file
 from bpci_node.network.auth import sign_request
 from bpci_node.network.checks import check_certificate, check_challenge, malformed, other_ledger
 from bpci_node.network.file import NetworkFile
+from bpci_node.network.mempool import MempoolClient
 from bpci_node.network.transport import TIMEOUT_SECONDS, Reply, Transport, error_of_problem
 from bpci_node.network.wire import AUTH_HEADER, CBOR, bytes_of
 from bpci_node.primitives import codec
@@ -73,6 +74,8 @@ class NodeClient:
         """
         self._transport = Transport(base, timeout_seconds=timeout_seconds)
         self._network = network
+        self.mempool = MempoolClient(self._transport, self._map)
+        """What it says of its pools."""
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
-from bpci_node.errors import BpciError, LimitError, NotFoundError, StorageError
+from bpci_node.errors import BpciError, LimitError, NotFoundError, RefusedError, StorageError
+from bpci_node.mempool.cancellation import Cancellation
+from bpci_node.mempool.entry import Entry
 from bpci_node.mempool.receipt import issue_receipt
 from bpci_node.primitives.keys import Signer
 from bpci_node.runtime.counters import Counters, Timings
@@ -60,11 +62,13 @@ class Intake:
         self.waiting_bytes = 0
         """What batches that are being accepted take in memory, bytes."""
 
-    async def accept(self, target: str, raws: Sequence[bytes]) -> list[bytes | BpciError]:
+    async def accept(self, target: str, raws: Sequence[bytes], *, source: bytes = b"") -> list[bytes | BpciError]:
         """Accept raw entries; one result each, in their order: the encoded receipt, or why it was refused.
 
         A receipt is returned after its entry is durable.
 
+        Args:
+            source: from where they came; what waits is limited per source. Empty is not limited.
         Raises:
             NotFoundError: no such target here (``entry.target``).
             LimitError: too much waits to be accepted (``limit.busy``).
@@ -80,12 +84,37 @@ class Intake:
         try:
             with self._timings.of("recover"):
                 decoded = await self.recovery.decode(raws)
-            arrivals = await self._insert(pool, decoded)
+            arrivals = await self._insert(pool, decoded, source)
             results = await self._work(lambda: self._receipts(target, arrivals))
         finally:
             self.waiting_bytes -= size
         self._counters.note_entries(results)
         return results
+
+    async def cancel(self, cancellation: Cancellation) -> dict[str, Any]:
+        """Let an entry leave because its sender says so; return ``{txid, arrival_seq, state}`` when that is durable.
+
+        Raises:
+            NotFoundError: no such target here (``entry.target``), or the entry does not wait (``entry.not_waiting``).
+            RefusedError: as :meth:`~bpci_node.mempool.pool.Pool.cancel`.
+            StorageError: it was not cancelled (``storage.*``).
+        """
+        pool, now = self.pool(cancellation.target), clock_ms()
+        self.require_disk()
+
+        def write(connection: Connection) -> Entry | RefusedError:
+            with self._timings.of("cancel"):
+                try:
+                    return pool.cancel(connection, cancellation, now)
+                except RefusedError as error:  # changed nothing; raised in here, it would void the pool
+                    return error
+
+        found = await asyncio.wrap_future(self._store.writer.submit(write, undo=pool.forget))
+        if isinstance(found, RefusedError):
+            self._counters.note_refusal(found.code)
+            raise found
+        self._counters.cancelled += 1
+        return {"txid": found.leaf.txid, "arrival_seq": found.leaf.arrival_seq, "state": "cancelled"}
 
     async def entry(self, target: str, txid: bytes) -> dict[str, Any]:
         """Return what is known of an accepted entry, with its receipt.
@@ -130,8 +159,16 @@ class Intake:
         """Check that the disk takes entries.
 
         Raises:
-            StorageError: there is too little room (``storage.full``), or the writer has been inside one commit for too
-                long (``storage.stalled``).
+            StorageError: there is too little room (``storage.full``), or as :meth:`require_writer`.
+        """
+        self.require_writer()
+        self._store.require_room(RESERVE_BYTES)
+
+    def require_writer(self) -> None:
+        """Check that the writer gets on.
+
+        Raises:
+            StorageError: it has been inside one commit for too long (``storage.stalled``).
         """
         if not self._store.writer.is_alive(STALL_SECONDS):
             raise StorageError(
@@ -139,19 +176,18 @@ class Intake:
                 code="storage.stalled",
                 hint="Look at the disk's health (smartctl) and the kernel's log; the node goes on by itself.",
             )
-        self._store.require_room(RESERVE_BYTES)
 
     def close(self) -> None:
         """Finish what was begun. Not for the event loop."""
         self.recovery.close()
         self._worker.shutdown(wait=True)
 
-    async def _insert(self, pool: TargetPool, decoded: Sequence[Decoded]) -> list[Arrival | BpciError]:
+    async def _insert(self, pool: TargetPool, decoded: Sequence[Decoded], source: bytes) -> list[Arrival | BpciError]:
         now = clock_ms()
 
         def write(connection: Connection) -> list[Arrival | BpciError]:
             with self._timings.of("insert"):
-                return pool.accept(connection, decoded, now)
+                return pool.accept(connection, decoded, now, source=source)
 
         return await asyncio.wrap_future(self._store.writer.submit(write, undo=pool.forget))
 

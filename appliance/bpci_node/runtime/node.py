@@ -27,6 +27,7 @@ from bpci_node.runtime.counters import Counters, Timings
 from bpci_node.runtime.intake import Intake, clock_ms
 from bpci_node.runtime.ledger import EmbeddedLedger
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
+from bpci_node.runtime.overview import Overview
 from bpci_node.runtime.proving import Prover
 from bpci_node.runtime.sealing import Sealer
 from bpci_node.runtime.target_pool import TargetPool
@@ -60,7 +61,14 @@ class Node:
         self.started_ms = clock_ms()
         self.signer: Signer = LocalSigner(read_key(config.keys.node, key="keys.node"))
         targets = [
-            TargetConfig(item.id, item.base_fee_wei, fee_bin_wei=item.fee_bin_wei, gas_limit=item.gas_limit)
+            TargetConfig(
+                item.id,
+                item.base_fee_wei,
+                fee_bin_wei=item.fee_bin_wei,
+                gas_limit=item.gas_limit,
+                region=item.region,
+                qlock_ms=item.qlock_ms,
+            )
             for item in config.targets
         ]
         self.store = Store(config.state_dir)
@@ -85,7 +93,14 @@ class Node:
                 self.network = network_file.load(config.ledger.network_file)
                 self._registry = RemoteRegistry(self.network)
             self._require_same_identity()
-            limits = PoolLimits(entries=config.limits.pool_entries, raw_bytes=config.limits.pool_bytes)
+            limits = PoolLimits(
+                entries=config.limits.pool_entries,
+                raw_bytes=config.limits.pool_bytes,
+                per_sender=config.limits.per_sender,
+                per_source=config.limits.per_source,
+                per_bucket=config.limits.per_bucket,
+                replacement_percent=config.limits.replacement_percent,
+            )
             self.pools = {
                 target.id: TargetPool(
                     target,
@@ -107,6 +122,7 @@ class Node:
             self.store.close()
             raise
         self.intake = Intake(self.store, self.pools, signer=self.signer, counters=self.counters, timings=self.timings)
+        self.overview = Overview(self.store, self.intake, make_header=self.header)
         self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
 
     def _require_same_identity(self) -> None:

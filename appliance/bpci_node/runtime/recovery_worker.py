@@ -97,10 +97,12 @@ def _restore(raw: bytes, form: int, *values: Any) -> Decoded:
     if form == _TRANSACTION:
         return Transaction(raw, *values)
     if form == _NATIVE:
-        return NativeEntry(raw, *values[:_KIND], EntryType(values[_KIND]), *values[_KIND + 1 :])
+        members = list(values)
+        members[_KIND] = EntryType(values[_KIND])
+        return NativeEntry(raw, *members)
     name, message, code, hint, details = values
-    kind: type[BpciError] = getattr(errors, name)
-    return kind(message, code=code, hint=hint, **details)
+    family: type[BpciError] = getattr(errors, name)
+    return family(message, code=code, hint=hint, **details)
 
 
 def main() -> None:
