@@ -12,7 +12,7 @@ import click
 from bpci_node.cli.local import dir_option, find_node, node_option
 from bpci_node.cli.output import emit, fields, json_option, table
 from bpci_node.cli.trust import check_signer, load_network, network_option, read_file, signer_option
-from bpci_node.errors import BpciError, FormatError, ProofError, RefusedError, UsageError
+from bpci_node.errors import BpciError, FormatError, ProofError, UsageError
 
 if TYPE_CHECKING:
     from bpci_node.mempool.proof import MempoolProof
@@ -31,9 +31,9 @@ def _hex(size: int) -> Any:
             try:
                 found.append(bytes_of(text, what=f"{option.opts[0]} {text}"))
             except FormatError as error:
-                raise UsageError(error.message, code="usage.hex") from error
+                raise UsageError(error.message, code="usage.call") from error
             if len(found[-1]) != size:
-                raise UsageError(f"{option.opts[0]} {text} must have {size} bytes", code="usage.hex")
+                raise UsageError(f"{option.opts[0]} {text} must have {size} bytes", code="usage.call")
         return found if isinstance(value, tuple) else found[0]
 
     return read
@@ -79,6 +79,7 @@ def prove(
       bpci mempool prove --txid 0x5c50... | ssh friend bpci mempool verify --signer did:key:z6Mk...
     """
     from bpci_node.mempool.proof import MempoolProof
+    from bpci_node.mempool.verify import require_shown
     from bpci_node.network.client import NodeClient
 
     if not (txids or keys or absent):
@@ -136,7 +137,7 @@ def verify(
     from bpci_node.mempool.proof import MAX_BYTES
     from bpci_node.mempool.proof_view import proof_view
     from bpci_node.mempool.trust import certified_signer
-    from bpci_node.mempool.verify import Trust, verify_mempool_proof
+    from bpci_node.mempool.verify import Trust, require_shown, verify_mempool_proof
 
     data = read_file(file, MAX_BYTES)
     key, known = check_signer(signer), load_network(network)
@@ -148,24 +149,6 @@ def verify(
     trusted = [name for name, given in (("signer", signer), ("network", network), ("root", root)) if given]
     verdict = {"verified": True, "trusted": trusted, "node_id": certificate.node_id if certificate else None}
     emit(proof_view(proof) | verdict, as_json, _render)
-
-
-def require_shown(proof: MempoolProof, txids: Sequence[bytes], absent: Sequence[bytes]) -> None:
-    """Check that a proof shows these entries, and that these buckets are empty.
-
-    Raises:
-        RefusedError: it shows something else (``proof.not_shown``).
-    """
-    shown = {entry.txid for bucket in proof.buckets for entry in bucket.entries}
-    for txid in txids:
-        if txid not in shown:
-            raise RefusedError(f"the proof does not show the entry 0x{txid.hex()}", code="proof.not_shown")
-    counts = {bucket.key: bucket.leaf.count for bucket in proof.buckets}
-    for key in absent:
-        if key in counts:
-            raise RefusedError(f"bucket 0x{key.hex()} is not empty: {counts[key]} wait", code="proof.not_shown")
-        if key not in proof.absent:
-            raise RefusedError(f"the proof says nothing of bucket 0x{key.hex()}", code="proof.not_shown")
 
 
 def _summary(proof: MempoolProof) -> dict[str, Any]:

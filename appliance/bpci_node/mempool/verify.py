@@ -6,6 +6,7 @@ the signer's counts, arrivals and time are true, that it showed others the same 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,6 +65,24 @@ def verify_mempool_proof(data: bytes, trust: Trust) -> MempoolProof:
     except FormatError as error:
         raise ProofError(f"the outer tree's proof: {error.message}", code="proof.verkle") from error
     return proof
+
+
+def require_shown(proof: MempoolProof, txids: Sequence[bytes], absent: Sequence[bytes]) -> None:
+    """Check that a proof shows these entries, and that these buckets are empty.
+
+    Raises:
+        ProofError: it shows something else (``proof.not_shown``).
+    """
+    shown = {entry.txid for bucket in proof.buckets for entry in bucket.entries}
+    for txid in txids:
+        if txid not in shown:
+            raise ProofError(f"the proof does not show the entry 0x{txid.hex()}", code="proof.not_shown")
+    counts = {bucket.key: bucket.leaf.count for bucket in proof.buckets}
+    for key in absent:
+        if key in counts:
+            raise ProofError(f"bucket 0x{key.hex()} is not empty: {counts[key]} wait", code="proof.not_shown")
+        if key not in proof.absent:
+            raise ProofError(f"the proof says nothing of bucket 0x{key.hex()}", code="proof.not_shown")
 
 
 def _check_trust(header: MxHeader, trust: Trust) -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 CODE = re.compile(r"\"((?:account|chain|format|proof|registry|sign|storage|usage)\.[a-z0-9_]+)\"")
 PRIMITIVES = ("base58", "codec", "derivation", "keys", "kzg", "merkle", "multiproof")
+PROOFS = ("header", "proof", "prove", "trust", "verify")
 
 
 def test_every_code_that_the_ledger_raises_is_documented_and_no_other():
     package = ROOT / "appliance/bpci_node"
     sources = [path for part in ("chain", "consensus", "mempool/verkle") for path in package.glob(f"{part}/*.py")]
     sources += [package / f"primitives/{name}.py" for name in PRIMITIVES]
+    sources += [package / f"mempool/{name}.py" for name in PROOFS]
     raised = {code for source in sources for code in CODE.findall(source.read_text())}
     documented = set()
     for area in ("format", "chain", "registry", "proof"):

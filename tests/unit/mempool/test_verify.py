@@ -18,7 +18,7 @@ from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.proof import MempoolProof
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.mempool.trust import certified_signer
-from bpci_node.mempool.verify import Trust, verify_mempool_proof
+from bpci_node.mempool.verify import Trust, require_shown, verify_mempool_proof
 from bpci_node.mempool.verkle.tree import VerkleTree
 from bpci_node.primitives import codec, merkle
 from bpci_node.primitives.keys import LocalSigner
@@ -132,6 +132,15 @@ def test_trust_in_a_network_leads_to_the_signer(
     with pytest.raises(ProofError) as caught:
         certified_signer(b"", ledger_id=ledger, registry_key=registry.public_key)
     assert caught.value.code == "proof.format"
+
+
+def test_a_proof_is_held_to_what_was_asked(proof: MempoolProof, real_pool: Pool) -> None:
+    shown = next(entry.txid for bucket in proof.buckets for entry in bucket.entries)
+    require_shown(proof, [shown], [EMPTY])
+    for txids, absent in (([shown, bytes(32)], []), ([], [proof.buckets[0].key]), ([], [b"\x09" * 4])):
+        with pytest.raises(ProofError) as caught:
+            require_shown(proof, txids, absent)
+        assert caught.value.code == "proof.not_shown"
 
 
 # What somebody without the node's key can do to a proof
