@@ -143,6 +143,16 @@ class LimitsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSection:
+    """How long the node keeps what has left its pools."""
+
+    keep_days: int = 30
+    """Days for which an entry stays known after it left, and its receipt is answered for."""
+    keep_bundles: int = 200_000
+    """Bundles that stay, per target: 27 days of one every 12 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """Everything that the owner decides about a node process."""
 
@@ -156,6 +166,7 @@ class NodeConfig:
     targets: tuple[TargetSection, ...] = ()
     """At least one."""
     limits: LimitsSection = field(default_factory=LimitsSection)
+    journal: JournalSection = field(default_factory=JournalSection)
 
 
 def load(path: Path) -> NodeConfig:
@@ -204,6 +215,7 @@ def parse(text: str, *, source: str) -> NodeConfig:
         keys=_keys(reader.table("keys")),
         targets=tuple(_target(item) for item in reader.tables("targets")),
         limits=_limits(reader.table("limits")),
+        journal=_journal(reader.table("journal")),
     )
     reader.done()
     _check_whole(config, source)
@@ -238,6 +250,7 @@ def dump(config: NodeConfig) -> str:
             "ledger": ledger,
             "keys": keys,
             "limits": asdict(config.limits),
+            "journal": asdict(config.journal),
             "targets": [
                 asdict(target) | {"base_fee_wei": str(target.base_fee_wei), "fee_bin_wei": str(target.fee_bin_wei)}
                 for target in config.targets
@@ -369,6 +382,16 @@ def _limits(reader: TableReader) -> LimitsSection:
         replacement_percent=reader.integer(
             "replacement_percent", 1, MAX_REPLACEMENT_PERCENT, default.replacement_percent
         ),
+    )
+    reader.done()
+    return section
+
+
+def _journal(reader: TableReader) -> JournalSection:
+    default = JournalSection()
+    section = JournalSection(
+        keep_days=reader.integer("keep_days", 1, 36_500, default.keep_days),
+        keep_bundles=reader.integer("keep_bundles", 1, 10**9, default.keep_bundles),
     )
     reader.done()
     return section

@@ -31,6 +31,7 @@ from bpci_node.runtime.overview import Overview
 from bpci_node.runtime.proving import Prover
 from bpci_node.runtime.sealing import Sealer
 from bpci_node.runtime.target_pool import TargetPool
+from bpci_node.runtime.upkeep import Upkeep
 from bpci_node.store import journal
 from bpci_node.store.arrival_guard import ArrivalGuard
 from bpci_node.store.store import Store
@@ -123,6 +124,7 @@ class Node:
             raise
         self.intake = Intake(self.store, self.pools, signer=self.signer, counters=self.counters, timings=self.timings)
         self.overview = Overview(self.store, self.intake, make_header=self.header)
+        self.upkeep = Upkeep(self.store, self.pools.values(), config.journal, clock_ms)
         self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
 
     def _require_same_identity(self) -> None:

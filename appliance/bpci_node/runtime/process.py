@@ -57,7 +57,8 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
         where = ", ".join(faces.addresses)
         log.info("node %s is ready at %s", did_of(node.signer.public_key), where)
         notify(READY=1, STATUS=f"ready at {where}")
-        tasks = [asyncio.create_task(_keep_house(node)), asyncio.create_task(_keep_membership(node))]
+        keepers = (_keep_house(node), _keep_membership(node), node.upkeep.run())
+        tasks = [asyncio.create_task(keeper) for keeper in keepers]
         period = watchdog_seconds()
         if period is not None:
             tasks.append(asyncio.create_task(_feed_watchdog(node, period)))

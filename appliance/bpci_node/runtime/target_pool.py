@@ -260,6 +260,10 @@ class TargetPool:
             signer=signer,
         )
 
+    def note_forgotten(self, connection: Connection) -> None:
+        """Say in the status up to which arrival entries may be forgotten, after some were."""
+        self._forgotten_seq = journal.forgotten_seq(connection, self._number)
+
     def remember(self) -> None:
         """After a commit: let the guard remember how far arrivals have got.
 

@@ -125,6 +125,12 @@ def set_base_fee(connection: Connection, number: int, base_fee_wei: int) -> None
     connection.execute("DELETE FROM epochs WHERE target = ?", (number,))
 
 
+def forgotten_seq(connection: Connection, number: int) -> int:
+    """Return the greatest arrival number of an entry that is no longer kept, 0 if none was forgotten."""
+    found = connection.execute("SELECT forgotten_seq FROM targets WHERE number = ?", (number,)).fetchone()
+    return int(found[0]) if found else 0
+
+
 def set_guarded(connection: Connection, number: int) -> None:
     """Keep that a guard remembers arrivals from now on."""
     connection.execute("UPDATE targets SET guarded = 1 WHERE number = ?", (number,))

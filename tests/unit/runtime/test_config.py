@@ -6,6 +6,7 @@ import pytest
 
 from bpci_node.errors import UsageError
 from bpci_node.runtime.config import (
+    JournalSection,
     LedgerSection,
     LimitsSection,
     NodeConfig,
@@ -62,6 +63,7 @@ def test_every_key_is_read() -> None:
     assert config.owner.group == ""
     assert config.targets == (TargetSection("eip155:1", 45_000_000, 10_000_000, 30_000_000),)
     assert config.limits == LimitsSection()
+    assert config.journal == JournalSection()
 
 
 def test_what_is_written_is_read_back(make_config: Callable[..., NodeConfig], tmp_path: Path) -> None:
@@ -100,6 +102,8 @@ def test_what_is_written_is_read_back(make_config: Callable[..., NodeConfig], tm
         ('fee_bin_wei = "10000000"', 'fee_bin_wei = "0"', "config.value", "targets[0].fee_bin_wei"),
         ("[[targets]]", "[targets]", "config.value", "targets"),
         ("[[targets]]", "[limits]\nper_sender = 0\n[[targets]]", "config.value", "limits.per_sender"),
+        ("[[targets]]", "[journal]\nkeep_days = 0\n[[targets]]", "config.value", "journal.keep_days"),
+        ("[[targets]]", "[journal]\nkeep_weeks = 1\n[[targets]]", "config.key", "journal.keep_weeks"),
         ("[[targets]]", "[limits]\nreplacement_percent = 0\n[[targets]]", "config.value", "limits.replacement_percent"),
         ('id = "eip155:1"', 'id = "eip155:1"\nregion = 256', "config.value", "targets[0].region"),
         ('id = "eip155:1"', 'id = "eip155:1"\nqlock_ms = 30', "config.value", "targets[0].qlock_ms"),
