@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,15 @@ from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import Machine
 from bpci_node.chain.registration import FLAGS, NodeRegistration, load_node
 from bpci_node.chain.rotation import Rotation, prove_possession
-from bpci_node.primitives.codec import encode
+from bpci_node.chain.state import root_v1
+from bpci_node.mempool.header import sign_header
+from bpci_node.mempool.pool import Pool
+from bpci_node.mempool.proof import MempoolProof
+from bpci_node.mempool.prove import HeaderFacts, snapshot, unsigned_header
+from bpci_node.mempool.prove import prove as prove_snapshot
+from bpci_node.mempool.target import TargetConfig
+from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.ethereum import decode_transaction
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner, derive_keys, did_of, seed_of, sign_object
 from bpci_node.primitives.merkle import EMPTY_ROOT, audit_path, leaf_hash, prove, root_of
@@ -39,6 +48,11 @@ def hexed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [hexed(item) for item in value]
     return value
+
+
+def octets(text: str) -> bytes:
+    """Return the bytes of their JSON view."""
+    return bytes.fromhex(text.removeprefix("0x"))
 
 
 def keys() -> dict[str, Any]:
@@ -199,9 +213,9 @@ def ledger() -> dict[str, Any]:
         command = Command(genesis.ledger_id, account, nonce, expires_height=100, kind=kind, body=body)
         signed = sign_command(signer, command).encode()
         height, time_ms = nonce + 1, genesis.time_ms + 2000 * (nonce + 1)
-        done = machine.finalize(height, time_ms, [signed])
+        done = machine.finalize(height, time_ms, [signed], version=1)
         machine.commit()
-        block = Block(height, time_ms, parent, done.commands_root, done.state_root, registry.public_key)
+        block = Block(height, time_ms, parent, done.commands_root, done.state_root, registry.public_key, version=1)
         blocks.append(
             {
                 "height": height,
@@ -223,11 +237,108 @@ def ledger() -> dict[str, Any]:
             "ledger_id": genesis.ledger_id,
             "account": account,
             "challenge": {"cbor": challenge, "signature": challenge_sig},
-            "empty_state_root": Machine(genesis).state.root,
+            "empty_state_root": root_v1([]),
             "blocks": blocks,
             "certificate_at_height_3": certificate,
         }
     )
+
+
+def mempool_proof() -> dict[str, Any]:
+    """The pool of mempool.json with its leaves, roots and header, and what is proved of it."""
+    source = json.loads((DIRECTORY / "mempool.json").read_text())
+    terms = source["target"] | {name: int(source["target"][name]) for name in ("base_fee_wei", "fee_bin_wei")}
+    pool = Pool(TargetConfig(**terms))
+    for item in source["entries"]:
+        tx = decode_transaction(octets(item["raw"]))
+        pool.insert(tx, item["arrival_seq"], item["arrival_ms"], qos=item["qos"], opaque=octets(item["opaque"]))
+    keys = [bucket.key for bucket in pool.buckets()]
+    pool.mark_sealed([keys[1]], 3)
+    node, registry = LocalSigner(octets(source["node_seed"])), LocalSigner(derive_keys(PHRASE).registry)
+    ledger_id = "devnet:" + "ab" * 32
+    facts = HeaderFacts(ledger_id, 9, bytes([9]) * 32, 3, 1_770_000_001_000, None, node.public_key)
+
+    def prove(name: str, of: Pool, txids: list[bytes], shown: list[bytes]) -> dict[str, Any]:
+        made = prove_snapshot(snapshot(of, facts, txids, shown), node)
+        return {"name": name, "entries": txids, "buckets": shown, "proof": made.encode()}
+
+    largest = [entry.leaf.txid for entry in pool.bucket(keys[0]) or ()]
+    absent = [bytes(4), bytes.fromhex("00030005"), bytes.fromhex("ffffffff")]
+    proofs = [
+        prove("one entry", pool, [largest[1]], []),
+        prove("every entry of a bucket", pool, largest, []),
+        prove("a bucket without entries", pool, [], [keys[1]]),
+        prove("empty buckets", pool, [], absent),
+        prove("entries, buckets and empty buckets", pool, [largest[0], largest[3]], [*keys[2:4], *absent]),
+        prove("an empty pool", Pool(TargetConfig(**terms)), [], absent[:1]),
+    ]
+    roots = pool.roots()
+    return hexed(
+        {
+            "about": "docs/spec/mx-verkle.md, sections 7 to 9; the entries are those of mempool.json, in a pool whose"
+            " second bucket was last sealed in bundle 3",
+            "node_seed": octets(source["node_seed"]),
+            "signer": did_of(node.public_key),
+            "buckets": [
+                {
+                    "key": bucket.key,
+                    "sealed_epoch": pool.sealed_epoch(bucket.key),
+                    "leaf": bucket.leaf(pool.sealed_epoch(bucket.key)).encode(),
+                    "digest": bucket.leaf(pool.sealed_epoch(bucket.key)).digest(),
+                }
+                for bucket in pool.buckets()
+            ],
+            "verkle_root": roots.verkle_root,
+            "merkle_mesh_root": roots.merkle_mesh_root,
+            "mx_root": roots.mx_root,
+            "header": sign_header(node, unsigned_header(pool, facts)).encode(),
+            "proofs": proofs,
+            "refused": _spoilt(proofs[4]["proof"], node, registry),
+        }
+    )
+
+
+def _spoilt(data: bytes, node: LocalSigner, other: LocalSigner) -> list[dict[str, Any]]:
+    """Spoil a proof in ways that differ, each with the code with which the node's trusting reader refuses it."""
+    good = MempoolProof.decode(data)
+    first, *rest = good.buckets
+
+    def opened(**changes: Any) -> MempoolProof:
+        return replace(good, buckets=(replace(first, **changes), *rest))
+
+    def leaf(**changes: Any) -> MempoolProof:
+        return opened(leaf=replace(first.leaf, **changes))
+
+    def signed(by: LocalSigner = node, **changes: Any) -> MempoolProof:
+        return replace(good, header=sign_header(by, replace(good.header, **changes)))
+
+    cases: list[tuple[str, str, MempoolProof | bytes]] = [
+        ("a byte more", "proof.format", data + b"\x00"),
+        ("another version", "proof.format", encode(decode(data) | {"v": 2})),
+        ("another signer", "proof.untrusted", signed(by=other, signer=other.public_key)),
+        ("another time", "proof.signature", replace(good, header=replace(good.header, time_ms=1))),
+        ("a signed header with a mesh root of another pool", "proof.mx_root", signed(merkle_mesh_root=bytes(32))),
+        ("keys out of order", "proof.buckets", replace(good, absent=good.absent[::-1])),
+        (
+            "a key there and empty",
+            "proof.buckets",
+            replace(good, absent=(*good.absent[:1], first.key, *good.absent[1:])),
+        ),
+        ("fewer entries than the buckets hold", "proof.count", signed(entries=1)),
+        ("entries swapped", "proof.entries", opened(entries=first.entries[::-1])),
+        ("another width of fee bins", "proof.entries", signed(fee_bin_wei=1)),
+        ("places moved", "proof.merkle", opened(positions=(1, 3))),
+        ("a path too short", "proof.merkle", opened(path=first.path[1:])),
+        ("another Merkle root", "proof.merkle", leaf(merkle_root=bytes(32))),
+        ("another epoch", "proof.verkle", leaf(sealed_epoch=1)),
+        ("an empty bucket left out", "proof.verkle", replace(good, absent=good.absent[:-1])),
+        ("a bucket left out", "proof.verkle", replace(good, buckets=good.buckets[:-1])),
+        ("another empty bucket", "proof.verkle", replace(good, absent=(*good.absent[:-1], b"\xff\xff\xff\xfe"))),
+    ]
+    return [
+        {"what": what, "code": code, "proof": item if isinstance(item, bytes) else item.encode()}
+        for what, code, item in cases
+    ]
 
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -235,6 +346,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "encoding.json": encoding,
     "merkle.json": merkle,
     "merkle-inclusion.json": merkle_inclusion,
+    "mempool-proof.json": mempool_proof,
     "ledger.json": ledger,
 }
 
