@@ -1,7 +1,7 @@
 """Accounts: who may speak for whom. The id is fixed when the account is made; its keys are state.
 
 A key serves one account only, for good: once revoked it comes back nowhere. ``did:key`` names a key, not an account.
-Every key of an account may do everything in version 1.
+Every key of an account may do everything. A key that was given an ML-DSA-44 companion signs with both from then on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from bpci_node.errors import RefusedError
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.keys import account_address, did_of
 
-ACCOUNT_FORM = re.compile(r"bpa1[a-z2-7]{32}")
-"""An account id: ``bpa1`` and 20 bytes in lower-case base32 (RFC 4648, no padding)."""
 KEY_ID_FORM = re.compile(r"did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}")
 """A key id: the ``did:key`` name of an Ed25519 key, which always has this length."""
+
+ED25519, HYBRID = "ed25519", "ed25519+ml-dsa-44"
+"""How a key signs."""
 
 MAX_KEYS = 8
 """Most keys that an account has at one time."""
@@ -33,11 +34,25 @@ class AccountKey:
     """Ed25519, 32 bytes."""
     since_height: int
     """Height of the block that added it."""
+    key_id: str
+    """The key's ``did:key`` name."""
+    ml_dsa_key: bytes | None = None
+    """Its ML-DSA-44 companion, 1,312 bytes, if it has one; then both sign."""
 
     @property
-    def key_id(self) -> str:
-        """The key's ``did:key`` name."""
-        return did_of(self.public_key)
+    def alg(self) -> str:
+        """How it signs: ``ed25519`` or ``ed25519+ml-dsa-44``."""
+        return ED25519 if self.ml_dsa_key is None else HYBRID
+
+    def as_map(self) -> dict[str, Any]:
+        """Return the map that is stored."""
+        stored = {
+            "key_id": self.key_id,
+            "alg": self.alg,
+            "public_key": self.public_key,
+            "since_height": self.since_height,
+        }
+        return stored if self.ml_dsa_key is None else stored | {"ml_dsa_key": self.ml_dsa_key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +72,9 @@ class Account:
 
     def as_map(self) -> dict[str, Any]:
         """Return the map that is stored, and of which JSON is a view."""
-        return {
-            "v": 1,
-            "id": self.id,
-            "nonce": self.nonce,
-            "keys": [
-                {
-                    "key_id": key.key_id,
-                    "alg": "ed25519",
-                    "public_key": key.public_key,
-                    "since_height": key.since_height,
-                }
-                for key in self.keys
-            ],
-        }
+        # The lowest version that holds it, so that what version 1 wrote stays as it is until a companion comes.
+        version = 1 if all(key.ml_dsa_key is None for key in self.keys) else 2
+        return {"v": version, "id": self.id, "nonce": self.nonce, "keys": [key.as_map() for key in self.keys]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,10 @@ def load_account(state: View, account_id: str) -> Account | None:
     if data is None:
         return None
     stored = decode(data)
-    keys = tuple(AccountKey(key["public_key"], key["since_height"]) for key in stored["keys"])
+    keys = tuple(
+        AccountKey(key["public_key"], key["since_height"], key["key_id"], key.get("ml_dsa_key"))
+        for key in stored["keys"]
+    )
     return Account(id=stored["id"], nonce=stored["nonce"], keys=keys)
 
 
@@ -143,7 +150,7 @@ def add_key(state: Overlay, account: Account, public_key: bytes, height: int) ->
             f"an account has at most {MAX_KEYS} keys", code="account.keys", hint="Revoke one in the same command."
         )
     _store_key_use(state, public_key, KeyUse(account.id, None))
-    account = replace(account, keys=(*account.keys, AccountKey(public_key, height)))
+    account = replace(account, keys=(*account.keys, AccountKey(public_key, height, did_of(public_key))))
     store_account(state, account)
     return account
 
@@ -159,6 +166,20 @@ def revoke_key(state: Overlay, account: Account, key_id: str, height: int) -> Ac
         raise RefusedError("no current key of this account has that name", code="account.key")
     _store_key_use(state, key.public_key, KeyUse(account.id, height))
     account = replace(account, keys=tuple(kept for kept in account.keys if kept != key))
+    store_account(state, account)
+    return account
+
+
+def strengthen_key(state: Overlay, account: Account, key_id: str, ml_dsa_key: bytes) -> Account:
+    """Write and return ``account`` with an ML-DSA-44 companion for one of its keys, in place of an earlier one.
+
+    Raises:
+        RefusedError: no current key of the account has this name (``account.key``).
+    """
+    if account.key(key_id) is None:
+        raise RefusedError("no current key of this account has that name", code="account.key")
+    keys = tuple(replace(key, ml_dsa_key=ml_dsa_key) if key.key_id == key_id else key for key in account.keys)
+    account = replace(account, keys=keys)
     store_account(state, account)
     return account
 

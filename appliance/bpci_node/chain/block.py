@@ -18,6 +18,8 @@ from bpci_node.primitives.merkle import leaf_hash, root_of
 
 BLOCK_CONTEXT = "bpci 2026 block v1"
 
+BLOCK_VERSION = 2
+"""Version of the blocks that this program makes; version 1 is read, and executed by its own rules."""
 MAX_BLOCK_BYTES = 1024
 """Longest signed block; its commands travel beside it."""
 
@@ -40,11 +42,13 @@ class Block:
     """Root of the state after the block, 32 bytes."""
     proposer: bytes
     """Ed25519 key of who made the block, 32 bytes."""
+    version: int = BLOCK_VERSION
+    """1 or 2: which rules it follows, and which root ``state_root`` is."""
 
     def as_map(self) -> dict[str, Any]:
         """Return the map that is encoded and signed."""
         return {
-            "v": 1,
+            "v": self.version,
             "height": self.height,
             "time_ms": self.time_ms,
             "parent": self.parent,
@@ -87,13 +91,15 @@ def decode_signed_block(data: bytes) -> SignedBlock:
     """Return the signed block that ``data`` encodes; the signature is not checked.
 
     Raises:
-        FormatError: not a signed block of version 1 (``format.block``, or a code of the codec).
+        FormatError: not a signed block of version 1 or 2 (``format.block``, or a code of the codec).
     """
     outer = Fields(
         decode(data, max_bytes=MAX_BLOCK_BYTES), ("block", "signature"), what="a signed block", code="format.block"
     )
     fields = Fields(outer.raw("block"), _FIELDS, what="a block", code="format.block")
-    fields.version()
+    version = fields.integer("v")
+    if not 1 <= version <= BLOCK_VERSION:
+        raise fields.wrong(f"has version {version}; this program reads versions 1 to {BLOCK_VERSION}")
     block = Block(
         height=fields.integer("height", low=1),
         time_ms=fields.integer("time_ms"),
@@ -101,6 +107,7 @@ def decode_signed_block(data: bytes) -> SignedBlock:
         commands_root=fields.blob("commands_root", 32),
         state_root=fields.blob("state_root", 32),
         proposer=fields.blob("proposer", 32),
+        version=version,
     )
     return SignedBlock(block, outer.blob("signature", 64))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bpci_node.chain.account import ACCOUNT_FORM
+from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.chain.registration import ACTIVE, NodeRecord
 from bpci_node.errors import ProofError, RefusedError
 from bpci_node.primitives.codec import decode, encode

@@ -8,26 +8,32 @@ the state (an account's keys rotate): :mod:`bpci_node.chain.machine` answers it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bpci_node.chain.account import ACCOUNT_FORM, KEY_ID_FORM
+from bpci_node.chain.account import ED25519, HYBRID, KEY_ID_FORM
+from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, did_of
+from bpci_node.primitives.mldsa import SIGNATURE_BYTES, MlDsaSigner
 from bpci_node.primitives.names import LEDGER_ID_FORM
 
 COMMAND_CONTEXT = "bpci 2026 command v1"
 
 MAX_COMMAND_BYTES = 16_384
 """Longest signed command."""
+MAX_SIGNATURES = 16
+"""The sender's signature, and those of guardians."""
 
 KIND_FORM = re.compile(r"[a-z]{1,24}\.[a-z_]{1,40}")
 """A kind: area, dot, verb and noun, such as ``registry.register_node``."""
 
 _FIELDS = ("v", "ledger_id", "sender", "nonce", "expires_height", "fee", "kind", "body")
 _FORMAT = "format.command"
+_ALG_FORM = re.compile(f"{ED25519}|{re.escape(HYBRID)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +79,23 @@ class Signature:
     """One signature of a command."""
 
     alg: str
-    """Always ``ed25519`` in version 1."""
+    """``ed25519``, or ``ed25519+ml-dsa-44`` where the key has a companion."""
     key_id: str
     """``did:key`` name of the key."""
     sig: bytes
-    """64 bytes."""
+    """Ed25519, 64 bytes; followed by ML-DSA-44, 2,420 bytes, in the hybrid form. Both are over the same digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCommand:
-    """A command with its signatures: exactly one in version 1."""
+    """A command with its signatures: the sender's first, then those of guardians."""
 
     command: Command
     """What was signed."""
     signatures: tuple[Signature, ...]
-    """Who signed it."""
+    """Who signed it, at least one, no key twice."""
+    digest: bytes
+    """The command's digest, 32 bytes, computed once."""
 
     def encode(self) -> bytes:
         """Return the canonical encoding, which is what is sent and stored."""
@@ -102,14 +110,23 @@ class SignedCommand:
         )
 
 
-def sign_command(signer: Signer, command: Command) -> SignedCommand:
-    """Return ``command`` signed by one key.
+def sign_command(
+    signer: Signer, command: Command, *, ml_dsa: MlDsaSigner | None = None, approvals: Sequence[Signer] = ()
+) -> SignedCommand:
+    """Return ``command`` signed by one key of its sender, and by guardians.
 
+    Args:
+        ml_dsa: the key's companion, where it has one.
+        approvals: guardians' keys, for commands that need their quorum.
     Raises:
         FormatError: a field is outside what CBOR of the permitted subset holds.
     """
-    signature = Signature(alg="ed25519", key_id=did_of(signer.public_key), sig=signer.sign(command.digest))
-    return SignedCommand(command, (signature,))
+    digest = command.digest
+    first = Signature(alg=ED25519, key_id=did_of(signer.public_key), sig=signer.sign(digest))
+    if ml_dsa is not None:
+        first = Signature(alg=HYBRID, key_id=first.key_id, sig=first.sig + ml_dsa.sign(digest))
+    others = [Signature(alg=ED25519, key_id=did_of(item.public_key), sig=item.sign(digest)) for item in approvals]
+    return SignedCommand(command, (first, *others), digest)
 
 
 def decode_signed_command(data: bytes) -> SignedCommand:
@@ -121,9 +138,11 @@ def decode_signed_command(data: bytes) -> SignedCommand:
     outer = Fields(
         decode(data, max_bytes=MAX_COMMAND_BYTES), ("command", "signatures"), what="a signed command", code=_FORMAT
     )
-    signatures = tuple(_signature(item) for item in outer.items("signatures", 1))
+    signatures = tuple(_signature(item) for item in outer.items("signatures", MAX_SIGNATURES))
     if not signatures:
         raise outer.wrong("carries no signature")
+    if len({signature.key_id for signature in signatures}) != len(signatures):
+        raise outer.wrong("carries two signatures of one key")
     fields = Fields(outer.raw("command"), _FIELDS, what="a command", code=_FORMAT)
     fields.version()
     body = fields.raw("body")
@@ -138,13 +157,14 @@ def decode_signed_command(data: bytes) -> SignedCommand:
         kind=fields.text("kind", KIND_FORM, "a kind of command"),
         body=body,
     )
-    return SignedCommand(command, signatures)
+    return SignedCommand(command, signatures, command.digest)
 
 
 def _signature(item: Any) -> Signature:
     fields = Fields(item, ("alg", "key_id", "sig"), what="a command's signature", code=_FORMAT)
+    alg = fields.text("alg", _ALG_FORM, "'ed25519' or 'ed25519+ml-dsa-44'")
     return Signature(
-        alg=fields.text("alg", re.compile("ed25519"), "'ed25519'"),
+        alg=alg,
         key_id=fields.text("key_id", KEY_ID_FORM, "the did:key name of an Ed25519 key"),
-        sig=fields.blob("sig", 64),
+        sig=fields.blob("sig", 64 if alg == ED25519 else 64 + SIGNATURE_BYTES),
     )

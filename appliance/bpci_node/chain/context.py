@@ -23,6 +23,8 @@ class Context:
     """The account that the command acts for."""
     key: bytes
     """The account's current Ed25519 key that signed it, 32 bytes."""
+    approvers: frozenset[str] = frozenset()
+    """Accounts whose keys signed it besides the sender; asked for membership only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,14 @@
-"""The first word of a ledger: its name, its sequencer's key, its birth. Its hash is part of the ledger's id."""
+"""The first word of a ledger: its name, its sequencer's key, its birth, its parameters. Its hash is in the ledger's id.
+
+Version 1 has no parameters; ledgers that began with it go on under the rules of version 2 with the defaults.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from bpci_node.chain.parameters import Parameters, parse_parameters
 from bpci_node.errors import FormatError
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.fields import Fields
@@ -13,6 +17,9 @@ from bpci_node.primitives.keys import require_public_key
 from bpci_node.primitives.names import NAME_FORM
 
 GENESIS_CONTEXT = "bpci 2026 genesis v1"
+
+MAX_GENESIS_BYTES = 1 << 20
+"""Longest encoded genesis: 4,096 allocations with their schedules fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,8 @@ class Genesis:
     """Ed25519 key that signs blocks, challenges and certificates, 32 bytes."""
     time_ms: int
     """Birth of the ledger, Unix milliseconds; every block is later."""
+    parameters: Parameters | None = None
+    """What it begins with; ``None`` makes a genesis of version 1."""
 
     def __post_init__(self) -> None:
         """Check the fields, so that no ledger with an unusable key comes into being."""
@@ -33,6 +42,21 @@ class Genesis:
                 "a network's name is 1 to 32 lower-case letters, digits and inner hyphens", code="format.genesis"
             )
         require_public_key(self.registry_key)
+
+    @property
+    def version(self) -> int:
+        """Version of its layout, and least version of the ledger's blocks: 1 or 2."""
+        return 1 if self.parameters is None else 2
+
+    @property
+    def guardians(self) -> tuple[bytes, ...]:
+        """Ed25519 keys of the guardians that it names, 32 bytes each."""
+        return (self.registry_key,) if self.parameters is None else self.parameters.guardians
+
+    @property
+    def threshold(self) -> int:
+        """How many of the guardians make a quorum."""
+        return 1 if self.parameters is None else self.parameters.threshold
 
     @property
     def hash(self) -> bytes:
@@ -47,11 +71,11 @@ class Genesis:
     def as_map(self) -> dict[str, Any]:
         """Return the map that is encoded."""
         return {
-            "v": 1,
+            "v": self.version,
             "name": self.name,
             "registry_key": self.registry_key,
             "time_ms": self.time_ms,
-            "parameters": {},
+            "parameters": {} if self.parameters is None else self.parameters.as_map(),
         }
 
     def encode(self) -> bytes:
@@ -66,15 +90,19 @@ def decode_genesis(data: bytes) -> Genesis:
         FormatError: not the encoding of one (``format.genesis``, ``format.key``, or a code of the codec).
     """
     fields = Fields(
-        decode(data, max_bytes=4096),
+        decode(data, max_bytes=MAX_GENESIS_BYTES),
         ("v", "name", "registry_key", "time_ms", "parameters"),
         what="a genesis",
         code="format.genesis",
     )
-    fields.version()
-    Fields(fields.raw("parameters"), (), what="the parameters of a genesis", code="format.genesis")
+    parameters = None
+    if fields.integer("v", 1, 2) == 2:
+        parameters = parse_parameters(fields.raw("parameters"))
+    else:
+        Fields(fields.raw("parameters"), (), what="the parameters of a genesis", code="format.genesis")
     return Genesis(
         name=fields.text("name", NAME_FORM, "a network's name"),
         registry_key=fields.blob("registry_key", 32),
         time_ms=fields.integer("time_ms"),
+        parameters=parameters,
     )

@@ -8,9 +8,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from bpci_node.chain.endpoint import MAX_CHARACTERS, is_endpoint
+from bpci_node.chain.forms import (
+    DIGEST,
+    PUBLIC_KEY,
+    SIGNATURE,
+    Form,
+    Spec,
+    blob_up_to,
+    body_map,
+    choice,
+    flags,
+    integer,
+    texts,
+)
 from bpci_node.chain.state import Overlay, View
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.derivation import MAX_INSTANCE
@@ -27,59 +40,43 @@ MAX_CAPABILITIES, MAX_ENDPOINTS = 16, 8
 
 ACTIVE, RETIRED = "active", "retired"
 
-_NODE_TYPE_FORM = re.compile("|".join(NODE_TYPES))
 _CAPABILITY_FORM = re.compile(r"[a-z0-9.-]{1,40}")
 _ANY_TEXT = re.compile(rf"[\x21-\x7e]{{1,{MAX_CHARACTERS}}}")
-_BODY = (
-    "node_type",
-    "node_key",
-    "flags",
-    "capabilities",
-    "endpoints",
-    "report_digest",
-    "challenge",
-    "challenge_sig",
-    "instance",
-)
-_FORMAT = "format.body"
+
+
+def _read_endpoints(fields: Fields, name: str) -> tuple[str, ...]:
+    endpoints = fields.texts(name, _ANY_TEXT, "URLs", MAX_ENDPOINTS)
+    for position, endpoint in enumerate(endpoints, start=1):
+        if not is_endpoint(endpoint):
+            raise fields.wrong(f"needs URLs such as http://192.0.2.5:8545 in {name!r}; number {position} is none")
+    return endpoints
+
+
+_ENDPOINTS = Form(f"list of at most {MAX_ENDPOINTS} different URLs", _read_endpoints, list)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRegistration:
     """Body of ``registry.register_node`` and ``registry.update_node``: the whole description, every time."""
 
-    node_type: str
-    """One of :data:`NODE_TYPES`."""
-    node_key: bytes
-    """The node's Ed25519 key, 32 bytes; it must be the key that signs the command."""
-    flags: dict[str, bool]
-    """Every flag of :data:`FLAGS`."""
-    capabilities: tuple[str, ...]
-    """At most 16 different names of 1 to 40 characters ``a-z 0-9 . -``."""
-    endpoints: tuple[str, ...]
-    """At most 8 different URLs of at most 200 characters."""
-    report_digest: bytes
-    """Digest of the signed hardware report, 32 bytes."""
-    challenge: bytes
-    """The registry's challenge over which the report was made, encoded."""
-    challenge_sig: bytes
-    """The registry's signature of it, 64 bytes."""
-    instance: int
-    """Instance of the identity, 0 to 2**31 - 1; a re-created identity raises it."""
+    node_type: Annotated[str, Spec(choice(*NODE_TYPES), "Light registration, full registration, or both.")]
+    node_key: Annotated[bytes, Spec(PUBLIC_KEY, "The node's Ed25519 key; it must be the key that signs the command.")]
+    flags: Annotated[dict[str, bool], Spec(flags(FLAGS), "What kind of node it is.")]
+    capabilities: Annotated[
+        tuple[str, ...],
+        Spec(texts(_CAPABILITY_FORM, "names of 1 to 40 characters `a-z 0-9 . -`", MAX_CAPABILITIES), "What it can do."),
+    ]
+    endpoints: Annotated[tuple[str, ...], Spec(_ENDPOINTS, "Where it is reached: URLs in the form below.")]
+    report_digest: Annotated[bytes, Spec(DIGEST, "Digest of the signed hardware report.")]
+    challenge: Annotated[bytes, Spec(blob_up_to(512), "The registry's challenge over which the report was made.")]
+    challenge_sig: Annotated[bytes, Spec(SIGNATURE, "The registry's signature of it.")]
+    instance: Annotated[
+        int, Spec(integer(0, MAX_INSTANCE), "Instance of the identity; a re-created identity raises it.")
+    ]
 
     def as_body(self) -> dict[str, Any]:
         """Return the body of the command."""
-        return {
-            "node_type": self.node_type,
-            "node_key": self.node_key,
-            "flags": dict(self.flags),
-            "capabilities": list(self.capabilities),
-            "endpoints": list(self.endpoints),
-            "report_digest": self.report_digest,
-            "challenge": self.challenge,
-            "challenge_sig": self.challenge_sig,
-            "instance": self.instance,
-        }
+        return body_map(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,31 +127,6 @@ class NodeRecord:
             "registered_height": self.registered_height,
             "updated_height": self.updated_height,
         }
-
-
-def parse_registration(body: dict[str, Any]) -> NodeRegistration:
-    """Return the registration that a command's body holds.
-
-    Raises:
-        FormatError: a missing or unknown field, or one outside its form (``format.body``).
-    """
-    fields = Fields(body, _BODY, what="the body of a registration", code=_FORMAT)
-    flags = Fields(fields.raw("flags"), FLAGS, what="the flags of a node", code=_FORMAT)
-    endpoints = fields.texts("endpoints", _ANY_TEXT, "URLs", MAX_ENDPOINTS)
-    for position, endpoint in enumerate(endpoints, start=1):
-        if not is_endpoint(endpoint):
-            raise fields.wrong(f"needs URLs such as http://192.0.2.5:8545 in 'endpoints'; number {position} is none")
-    return NodeRegistration(
-        node_type=fields.text("node_type", _NODE_TYPE_FORM, f"one of {', '.join(NODE_TYPES)}"),
-        node_key=fields.blob("node_key", 32),
-        flags={name: flags.flag(name) for name in FLAGS},
-        capabilities=fields.texts("capabilities", _CAPABILITY_FORM, "names of a-z, 0-9, . and -", MAX_CAPABILITIES),
-        endpoints=endpoints,
-        report_digest=fields.blob("report_digest", 32),
-        challenge=fields.blob_up_to("challenge", 512),
-        challenge_sig=fields.blob("challenge_sig", 64),
-        instance=fields.integer("instance", high=MAX_INSTANCE),
-    )
 
 
 def load_node(state: View, account_id: str) -> NodeRecord | None:

@@ -7,11 +7,11 @@ A node is registered under the account that registers it: one account, one node,
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from bpci_node.chain.account import ACCOUNT_FORM, load_key_use
+from bpci_node.chain.account import load_key_use
 from bpci_node.chain.challenge import verify_challenge
 from bpci_node.chain.context import Context, Event
+from bpci_node.chain.forms import ACCOUNT_FORM, Empty
 from bpci_node.chain.registration import (
     ACTIVE,
     NODE_TYPES,
@@ -25,7 +25,6 @@ from bpci_node.chain.registration import (
 )
 from bpci_node.chain.state import Overlay, State, View
 from bpci_node.errors import FormatError, NotFoundError, RefusedError
-from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.keys import public_key_of
 
 MAX_PAGE = 1000
@@ -74,7 +73,7 @@ def update_node(state: Overlay, context: Context, body: NodeRegistration) -> lis
     return [_event("registry.node_updated", context.sender, body.instance)]
 
 
-def retire_node(state: Overlay, context: Context, _body: None) -> list[Event]:
+def retire_node(state: Overlay, context: Context, _body: Empty) -> list[Event]:
     """Retire the sender's node. Any key of the account may do it.
 
     Raises:
@@ -83,15 +82,6 @@ def retire_node(state: Overlay, context: Context, _body: None) -> list[Event]:
     record = _active(state, context.sender)
     store_node(state, replace(record, status=RETIRED, updated_height=context.height))
     return [_event("registry.node_retired", context.sender, record.instance)]
-
-
-def parse_retirement(body: dict[str, Any]) -> None:
-    """Check the body of ``registry.retire_node``, which is an empty map.
-
-    Raises:
-        FormatError: it is not (``format.body``).
-    """
-    Fields(body, (), what="the body of registry.retire_node", code="format.body")
 
 
 def replace_node_key(state: Overlay, context: Context, old: bytes, new: bytes | None) -> None:

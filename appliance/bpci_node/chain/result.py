@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bpci_node.chain.context import Event
+from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.errors import BpciError
 from bpci_node.primitives.codec import encode
 
@@ -34,3 +37,19 @@ class Result:
                 "events": [{"kind": event.kind, "fields": event.fields} for event in self.events],
             }
         )
+
+
+def events_of(results: Sequence[Result]) -> list[tuple[str, int, int]]:
+    """Return under what the events of a block are found: a kind or an account, position of the command, number."""
+    return [
+        (subject, position, number)
+        for position, result in enumerate(results)
+        for number, event in enumerate(result.events)
+        for subject in subjects_of(event.kind, event.fields)
+    ]
+
+
+def subjects_of(kind: str, fields: Mapping[str, Any]) -> list[str]:
+    """Return under what an event is found: its kind, and the accounts that its fields name."""
+    named = {value for value in fields.values() if type(value) is str and ACCOUNT_FORM.fullmatch(value)}
+    return [kind, *sorted(named)]

@@ -1,22 +1,22 @@
 """The ledger's state: a map from keys to bytes with one root, and overlays that apply whole or not at all.
 
-The root is that of RFC 6962 over one leaf per entry, in ascending order of keys; a leaf is the canonical encoding of
-``[tag, key, value]``. It depends on the entries alone, never on how they came about. It proves that an entry is there;
-proving that one is not there needs the sparse tree that takes its place in a later version.
+The root is that of the state tree (:mod:`bpci_node.primitives.state_proof`), and proves for any key what stands at it,
+or that nothing does. Blocks of version 1 carry another root, :func:`root_v1`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from typing import Protocol
 
+from bpci_node.chain.key_index import KeyIndex
+from bpci_node.chain.tree import Tree
 from bpci_node.primitives.codec import encode
-from bpci_node.primitives.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from bpci_node.primitives.merkle import leaf_hash, root_of
+from bpci_node.primitives.state_proof import StateProof, path_of
 
-STATE_TAG = "bpci 2026 state v1"
-"""First item of every leaf, so that a state entry is never taken for a leaf of another tree."""
+STATE_TAG_V1 = "bpci 2026 state v1"
+"""First item of every leaf of :func:`root_v1`, so that it is never taken for a leaf of another tree."""
 
 
 class View(Protocol):
@@ -27,89 +27,67 @@ class View(Protocol):
         ...
 
 
-def entry_hash(key: bytes, value: bytes) -> bytes:
-    """Return the Merkle leaf hash of one state entry, 32 bytes."""
-    return leaf_hash(encode([STATE_TAG, key, value]))
-
-
 class State:
-    """All entries after a block. Never changes: :meth:`with_writes` returns another state."""
+    """All entries after a block. Never changes: :meth:`with_writes` returns another state, and shares with it."""
 
-    __slots__ = ("_keys", "_levels", "_values")
+    __slots__ = ("_keys", "_tree")
 
-    def __init__(self, values: dict[bytes, bytes], keys: list[bytes], levels: list[list[bytes]]) -> None:
-        # levels[0] are the leaves, each next level the parents; all of them are kept, so that a block computes only
-        # what it touched.
-        self._values, self._keys, self._levels = values, keys, levels
+    def __init__(self, tree: Tree, keys: KeyIndex) -> None:
+        self._tree, self._keys = tree, keys
 
     @classmethod
     def of(cls, entries: Iterable[tuple[bytes, bytes]] = ()) -> State:
-        """Return the state with these entries, which may come in any order."""
-        values = dict(entries)
-        keys = sorted(values)
-        levels = [[entry_hash(key, values[key]) for key in keys]]
-        _rebuild(levels, 0)
-        return cls(values, keys, levels)
+        """Return the state with these entries, whose keys differ and which may come in any order."""
+        found = [(path_of(key), key, value) for key, value in entries]
+        return cls(Tree.of(found), KeyIndex.of([key for _, key, _ in found]))
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of ``key``, ``None`` if there is none."""
-        return self._values.get(key)
+        return self._tree.get(key)
 
     def entries(self, prefix: bytes = b"", after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield the entries whose keys begin with ``prefix`` and are greater than ``after``, in order of keys."""
-        position = bisect_left(self._keys, max(prefix, after))
-        while position < len(self._keys) and self._keys[position].startswith(prefix):
-            key = self._keys[position]
-            if key != after:
-                yield key, self._values[key]
-            position += 1
+        for key in self._keys.after(max(prefix, after)):
+            if not key.startswith(prefix):
+                return
+            value = self._tree.get(key)
+            if value is not None and key != after:
+                yield key, value
 
     @property
     def root(self) -> bytes:
-        """The root over all entries, 32 bytes."""
-        return self._levels[-1][0] if self._keys else EMPTY_ROOT
+        """The root of the state tree, 32 bytes."""
+        return self._tree.root
 
-    @property
-    def leaf_hashes(self) -> tuple[bytes, ...]:
-        """The leaf hashes in order of keys, for proofs."""
-        return tuple(self._levels[0])
-
-    def index_of(self, key: bytes) -> int | None:
-        """Return the position of ``key`` among the leaves, ``None`` if there is no such entry."""
-        position = bisect_left(self._keys, key)
-        return position if position < len(self._keys) and self._keys[position] == key else None
+    def prove(self, key: bytes) -> StateProof:
+        """Return the proof of what stands at ``key``, or that nothing does, against :attr:`root`."""
+        return self._tree.prove(key)
 
     def with_writes(self, writes: Mapping[bytes, bytes | None]) -> State:
         """Return the state after ``writes``, where ``None`` deletes a key. This state stays as it is."""
-        values, keys = dict(self._values), list(self._keys)
-        levels = [list(level) for level in self._levels]
-        moved, touched = len(keys), set[int]()
-        for key in sorted(writes):
-            value = writes[key]
-            position = bisect_left(keys, key)
-            present = key in values
-            if value is None:
-                if present:
-                    del values[key], keys[position], levels[0][position]
-                    moved = min(moved, position)
+        changes, added, removed = [], [], []
+        for key, value in writes.items():
+            earlier = self._tree.get(key)
+            if earlier == value:
                 continue
-            values[key] = value
-            if present:
-                levels[0][position] = entry_hash(key, value)
-                touched.add(position)
-            else:
-                keys.insert(position, key)
-                levels[0].insert(position, entry_hash(key, value))
-                moved = min(moved, position)
-        # Keys come in ascending order, so whatever was touched before the first insertion or deletion kept its
-        # position, and whatever came after it is rebuilt anyway.
-        if moved < max(len(keys), len(self._keys)):
-            _rebuild(levels, moved)
-        _refresh(levels, {position for position in touched if position < moved})
-        return State(values, keys, levels)
+            changes.append((path_of(key), key, value))
+            if earlier is None:
+                added.append(key)
+            elif value is None:
+                removed.append(key)
+        keys = self._keys.update(added, removed) if added or removed else self._keys
+        return State(self._tree.update(changes), keys)
+
+
+def root_v1(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the state root of blocks of version 1, 32 bytes.
+
+    It is the RFC 6962 root over one leaf per entry, in ascending order of keys; a leaf encodes ``[tag, key, value]``.
+    """
+    return root_of([leaf_hash(encode([STATE_TAG_V1, key, value])) for key, value in sorted(entries)])
 
 
 class Overlay:
@@ -138,28 +116,3 @@ class Overlay:
     def flush_into(self, other: Overlay) -> None:
         """Apply every write to ``other``."""
         other.writes.update(self.writes)
-
-
-def _rebuild(levels: list[list[bytes]], first: int) -> None:
-    """Compute every node at or right of leaf ``first`` anew; a last node without a neighbour moves up as it is."""
-    depth = 0
-    while len(levels[depth]) > 1:
-        below = levels[depth]
-        depth += 1
-        if depth == len(levels):
-            levels.append([])
-        first >>= 1
-        level = levels[depth]
-        del level[first:]
-        for left in range(2 * first, len(below), 2):
-            level.append(node_hash(below[left], below[left + 1]) if left + 1 < len(below) else below[left])
-    del levels[depth + 1 :]
-
-
-def _refresh(levels: list[list[bytes]], positions: set[int]) -> None:
-    """Compute the ancestors of the leaves at ``positions`` anew, in a tree whose shape has not changed."""
-    for below, level in pairwise(levels):
-        positions = {position >> 1 for position in positions}
-        for position in positions:
-            left = 2 * position
-            level[position] = node_hash(below[left], below[left + 1]) if left + 1 < len(below) else below[left]

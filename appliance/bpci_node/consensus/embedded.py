@@ -13,9 +13,9 @@ from bpci_node.chain.block import Block, sign_block
 from bpci_node.chain.certificate import issue_certificate
 from bpci_node.chain.challenge import issue_challenge
 from bpci_node.chain.genesis import Genesis
-from bpci_node.chain.machine import Machine
+from bpci_node.chain.machine import BlockResult, Machine
 from bpci_node.chain.registry import find_node
-from bpci_node.chain.result import Result
+from bpci_node.chain.result import Result, events_of
 from bpci_node.consensus.opening import open_machine
 from bpci_node.consensus.ports import BlockStore, SignGuard
 from bpci_node.errors import RefusedError, UsageError
@@ -75,16 +75,15 @@ class Sequencer:
                 and the guard could not remember it (``storage.guard``), and it must not be shown to anyone yet.
         """
         time_ms = max(time_ms, self._machine.time_ms + 1)
-        draft = self._machine.draft(time_ms)
-        tried = [draft.execute(signed) for signed in commands]
-        passed = [signed for signed, result in zip(commands, tried, strict=True) if result.error is None]
-        executed = iter(self._make_block(passed, time_ms) if passed else ())
-        return [next(executed) if result.error is None else replace(result, height=None) for result in tried]
+        computed, passed, results = self._machine.propose(time_ms, commands)
+        if passed:
+            self._store_block(computed, passed)
+        return [result if result.error is None else replace(result, height=None) for result in results]
 
     def challenge(self, node_key: bytes, *, now_ms: int, nonce16: bytes) -> tuple[bytes, bytes]:
         """Return an encoded challenge for ``node_key`` and its signature (as :func:`issue_challenge`)."""
         return issue_challenge(
-            self._signer, ledger_id=self.genesis.ledger_id, node_key=node_key, now_ms=now_ms, nonce16=nonce16
+            self._signer, ledger_id=self._machine.ledger_id, node_key=node_key, now_ms=now_ms, nonce16=nonce16
         )
 
     def certificate(self, name: str) -> bytes:
@@ -95,32 +94,31 @@ class Sequencer:
             RefusedError: it has retired (``registry.retired``).
             FormatError: no name (``format.did``).
         """
-        return issue_certificate(self._signer, self.genesis.ledger_id, find_node(self._machine.state, name))
+        return issue_certificate(self._signer, self._machine.ledger_id, find_node(self._machine.state, name))
 
-    def _make_block(self, commands: list[bytes], time_ms: int) -> tuple[Result, ...]:
-        height = self._machine.height + 1
-        computed = self._machine.finalize(height, time_ms, commands)
+    def _store_block(self, computed: BlockResult, commands: list[bytes]) -> None:
         block = Block(
-            height=height,
-            time_ms=time_ms,
+            height=computed.height,
+            time_ms=computed.time_ms,
             parent=self._parent,
             commands_root=computed.commands_root,
             state_root=computed.state_root,
             proposer=self._signer.public_key,
+            version=computed.version,
         )
         self._store.append_block(
-            height,
+            computed.height,
             sign_block(self._signer, block).encode(),
             commands,
             [result.encode() for result in computed.results],
             computed.writes,
+            events=events_of(computed.results),
         )
         self._machine.commit()
         self._parent = block.digest
         if self._guard is not None:
             # After the store, or a crash between the two would look like restored data; before anyone sees the block.
-            self._guard.advance(height, block.digest)
-        return computed.results
+            self._guard.advance(computed.height, block.digest)
 
 
 def _require_not_restored(guard: SignGuard, height: int, digest: bytes) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from bpci_node.chain.block import decode_signed_block, verify_block
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import Machine
-from bpci_node.chain.result import Result
+from bpci_node.chain.result import Result, events_of
 from bpci_node.consensus.opening import open_machine
 from bpci_node.consensus.ports import BlockStore
 from bpci_node.errors import ProofError, RefusedError
@@ -55,7 +55,8 @@ class Follower:
             FormatError: not a block (``format.block``, or a code of the codec).
             ProofError: not signed by the ledger's sequencer (``proof.signature``, ``proof.proposer``), not the commands
                 of this block (``proof.commands``); or a difference, now or before: another history (``proof.fork``),
-                another state (``proof.state_root``), a time that does not rise (``proof.time``).
+                another state (``proof.state_root``), a time that does not rise (``proof.time``), a version that falls
+                (``proof.version``).
             RefusedError: not the next height (``chain.height``).
             StorageError: it could not be stored; then nothing has happened.
         """
@@ -77,7 +78,9 @@ class Follower:
             raise self._stop(f"block {height} follows another block {height - 1} than ours", "proof.fork")
         if block.time_ms <= self._machine.time_ms:
             raise self._stop(f"block {height} is not later than block {height - 1}", "proof.time")
-        computed = self._machine.finalize(height, block.time_ms, commands)
+        if block.version < self._machine.version:
+            raise self._stop(f"block {height} goes back to version {block.version}", "proof.version")
+        computed = self._machine.finalize(height, block.time_ms, commands, version=block.version)
         if computed.commands_root != block.commands_root:
             raise ProofError("these are not the commands of the block", code="proof.commands")
         if computed.state_root != block.state_root:
@@ -87,7 +90,7 @@ class Follower:
                 "proof.state_root",
             )
         results = [result.encode() for result in computed.results]
-        self._store.append_block(height, data, commands, results, computed.writes)
+        self._store.append_block(height, data, commands, results, computed.writes, events=events_of(computed.results))
         self._machine.commit()
         self._parent = block.digest
         return computed.results

@@ -38,11 +38,14 @@ def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBl
             hint="This data directory belongs to another network. Choose another one, or correct the configuration.",
         )
     block = last.block
-    machine = Machine(genesis, entries=store.load_state(), height=block.height, time_ms=block.time_ms)
-    if machine.state.root != block.state_root:
+    machine = Machine(
+        genesis, entries=store.load_state(), height=block.height, time_ms=block.time_ms, version=block.version
+    )
+    root = machine.root_of_last()
+    if root != block.state_root:
         raise StorageError(
             f"the stored state is not the one that block {block.height} led to: its root is "
-            f"{machine.state.root.hex()}, the block says {block.state_root.hex()}",
+            f"{root.hex()}, the block says {block.state_root.hex()}",
             code="storage.state_root",
             hint=_HINT,
             height=block.height,

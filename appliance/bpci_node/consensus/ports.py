@@ -20,6 +20,8 @@ class BlockStore(Protocol):
         commands: Sequence[bytes],
         results: Sequence[bytes],
         writes: Mapping[bytes, bytes | None],
+        *,
+        events: Sequence[tuple[str, int, int]] = (),
     ) -> None:
         """Store one block and what it changes, all of it or nothing, durable against power loss on return.
 
@@ -29,6 +31,7 @@ class BlockStore(Protocol):
             commands: signed commands, in the block's order.
             results: one encoded result per command.
             writes: state key to its new value; ``None`` deletes the key.
+            events: under what its events are found: a kind or an account, position of the command, number of the event.
         Raises:
             StorageError: the disk or the database failed, or ``height`` does not follow; nothing was stored.
         """

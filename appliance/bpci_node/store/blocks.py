@@ -22,6 +22,8 @@ class SqliteBlockStore:
         commands: Sequence[bytes],
         results: Sequence[bytes],
         writes: Mapping[bytes, bytes | None],
+        *,
+        events: Sequence[tuple[str, int, int]] = (),
     ) -> None:
         """Store one block and what it changes, all of it or nothing, durable on return. Not for the event loop.
 
@@ -41,6 +43,10 @@ class SqliteBlockStore:
             connection.executemany(
                 "INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)",
                 [(key, value) for key, value in writes.items() if value is not None],
+            )
+            connection.executemany(
+                "INSERT INTO event_index (subject, height, position, number) VALUES (?, ?, ?, ?)",
+                [(subject, height, position, number) for subject, position, number in events],
             )
             connection.executemany(
                 "DELETE FROM state WHERE key = ?", [(key,) for key, value in writes.items() if value is None]
@@ -69,6 +75,23 @@ class SqliteBlockStore:
     def results(self, height: int) -> list[bytes]:
         """Return the encoded results of the block at ``height``, in its order."""
         return [row[0] for row in self._by_height("result", height)]
+
+    def find_events(
+        self, subject: str, *, after: tuple[int, int, int] = (0, 0, 0), limit: int = 100
+    ) -> list[tuple[int, int, int, bytes]]:
+        """Return where a kind of event or an account occurs, in the order of the ledger.
+
+        Args:
+            subject: such as ``asset.transferred``, or an account id.
+            after: height, position and number of the last one that is known.
+        Returns:
+            height, position of the command, number of the event, encoded result of the command.
+        """
+        return self._store.query(
+            "SELECT height, position, number, result FROM event_index JOIN commands USING (height, position)"
+            " WHERE subject = ? AND (height, position, number) > (?, ?, ?) ORDER BY height, position, number LIMIT ?",
+            (subject, *after, limit),
+        )
 
     def _by_height(self, column: str, height: int) -> list[tuple[bytes]]:
         statement = {

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from zlib import crc32
 
+from bpci_node.chain.result import subjects_of
 from bpci_node.mempool.receipt import START, next_running_hash
+from bpci_node.primitives.codec import decode
 from bpci_node.store.journal_row import damaged_row, gone_row, row_id, waiting_row
 
-VERSION = 2
+VERSION = 3
 """``user_version`` of the file's header; each version that ever shipped opens."""
 
 _KEPT = """
@@ -101,7 +103,17 @@ CREATE INDEX gone_left ON gone (left_ms);
 """
 """New, or of another form, in version 2."""
 
-SCHEMA = _KEPT + _JOURNAL
+_EVENTS = """
+CREATE TABLE event_index (
+    subject TEXT NOT NULL,
+    height INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (subject, height, position, number)
+) STRICT, WITHOUT ROWID;
+"""
+
+SCHEMA = _KEPT + _JOURNAL + _EVENTS
 
 _BATCH = 2_000
 """Rows that a migration holds in memory."""
@@ -120,7 +132,7 @@ def migrate(connection: sqlite3.Connection, version: int, now_ms: int) -> None:
     Raises:
         StorageError: a row is damaged, and names itself (``storage.damaged``).
     """
-    steps: dict[int, Callable[[sqlite3.Connection, int], None]] = {1: _from_1}
+    steps: dict[int, Callable[[sqlite3.Connection, int], None]] = {1: _from_1, 2: _from_2}
     for number in range(version, VERSION):
         steps[number](connection, now_ms)
 
@@ -178,6 +190,21 @@ def _from_1(connection: sqlite3.Connection, now_ms: int) -> None:
         )
     for table in ("entries", "bundles", "sealed_nonces"):
         connection.execute(f"DROP TABLE old_{table}")
+
+
+def _from_2(connection: sqlite3.Connection, _now_ms: int) -> None:
+    """Version 2 kept the ledger's events without an index."""
+    _run(connection, _EVENTS)
+    rows = connection.execute("SELECT height, position, result FROM commands")
+    connection.executemany(
+        "INSERT INTO event_index VALUES (?, ?, ?, ?)",
+        (
+            (subject, height, position, number)
+            for height, position, result in rows
+            for number, event in enumerate(decode(result)["events"])
+            for subject in subjects_of(event["kind"], event["fields"])
+        ),
+    )
 
 
 def _old_entries(connection: sqlite3.Connection, name: str) -> Iterator[Any]:

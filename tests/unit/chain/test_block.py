@@ -32,7 +32,7 @@ def test_a_block_signed_by_another_than_its_proposer_is_refused(world, signed):
 
 @pytest.mark.parametrize(
     "change",
-    [{"v": 2}, {"height": 0}, {"time_ms": -1}, {"parent": bytes(31)}, {"state_root": ""}, {"more": 1}],
+    [{"v": 0}, {"v": 3}, {"height": 0}, {"time_ms": -1}, {"parent": bytes(31)}, {"state_root": ""}, {"more": 1}],
     ids=str,
 )
 def test_a_block_outside_its_form_is_refused(signed, change):

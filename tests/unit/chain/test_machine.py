@@ -3,9 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpci_node.chain.block import commands_root
+from bpci_node.chain.catalog import KINDS
 from bpci_node.chain.command import sign_command
 from bpci_node.chain.genesis import Genesis
-from bpci_node.chain.machine import KINDS, Machine
+from bpci_node.chain.machine import Machine
 from bpci_node.chain.state import State
 from bpci_node.errors import NotFoundError, RefusedError
 from bpci_node.primitives.codec import decode, encode
@@ -112,8 +113,10 @@ def test_a_command_changed_after_signing_is_refused(world, change):
     assert len(machine.state) == 0
 
 
-def test_a_fee_may_be_offered(world):
-    assert world.run(world.machine(), world.signed(fee=5))[0].error is None
+def test_nothing_is_charged_under_the_rules_of_version_1(world):
+    machine = world.machine()
+    block = machine.finalize(1, machine.time_ms + 1, [world.signed(fee=5)], version=1)
+    assert block.results[0].error is None
 
 
 def test_what_can_not_be_decoded_stays_in_its_block_with_its_error(world):

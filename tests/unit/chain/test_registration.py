@@ -2,15 +2,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bpci_node.chain.catalog import KINDS
 from bpci_node.chain.endpoint import is_endpoint
-from bpci_node.chain.registration import NODE_TYPES, parse_registration
+from bpci_node.chain.registration import NODE_TYPES
 from bpci_node.errors import FormatError
 
 
 @pytest.mark.parametrize("node_type", NODE_TYPES)
 def test_a_registration_is_read_as_it_was_written(world, node_type):
     body = world.registration(node_type=node_type)
-    assert parse_registration(body).as_body() == body
+    assert KINDS["registry.register_node"].read(body).as_body() == body
 
 
 CHANGES = [
@@ -59,7 +60,7 @@ CHANGES = [
 def test_a_registration_outside_its_form_is_refused(world, refused, change):
     body = world.registration() | change
     with pytest.raises(FormatError) as caught:
-        parse_registration(body)
+        KINDS["registry.register_node"].read(body)
     assert caught.value.code == "format.body"
     refused(world.machine(), world.signed(body=body), "format.body")
 
@@ -71,7 +72,7 @@ def test_a_registration_without_a_field_is_refused_by_name(world, name):
     body = world.registration()
     del body[name]
     with pytest.raises(FormatError, match=repr(name)):
-        parse_registration(body)
+        KINDS["registry.register_node"].read(body)
 
 
 @pytest.mark.parametrize(

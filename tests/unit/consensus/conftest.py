@@ -20,14 +20,15 @@ class MemoryStore:
     """What a disk would hold; ``broken`` makes the next append fail as a full disk would."""
 
     def __init__(self):
-        self.blocks, self.entries, self.broken = [], {}, False
+        self.blocks, self.entries, self.events, self.broken = [], {}, [], False
 
-    def append_block(self, height, block, commands, results, writes):
+    def append_block(self, height, block, commands, results, writes, *, events=()):
         if self.broken:
             raise StorageError("the disk is full", code="storage.full")
         if height != len(self.blocks) + 1:
             raise StorageError("out of order", code="storage.height")
         self.blocks.append((block, list(commands), list(results)))
+        self.events += [(subject, height, position, number) for subject, position, number in events]
         for key, value in writes.items():
             if value is None:
                 self.entries.pop(key, None)
