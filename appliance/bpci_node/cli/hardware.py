@@ -104,7 +104,7 @@ def _signer(key: Path | None) -> Signer | None:
     if key is None:
         return None
     from bpci_node.primitives.keys import LocalSigner
-    from bpci_node.runtime.config import read_key
+    from bpci_node.runtime.key_files import read_key
 
     return LocalSigner(read_key(f"file:{key}", key="--key"))
 

@@ -110,6 +110,9 @@ class _NodeCollector(Collector):
         yield CounterMetricFamily(
             "bpci_entries_cancelled", "Entries that their senders cancelled", value=node.counters.cancelled
         )
+        yield CounterMetricFamily(
+            "bpci_entries_spent", "Entries that their chain has run or nobody can pay for", value=node.counters.spent
+        )
         yield CounterMetricFamily("bpci_bundles_sealed", "Bundles sealed", value=node.counters.bundles)
         yield from self._pools()
         yield from self._queues()

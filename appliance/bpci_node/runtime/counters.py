@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
-
-from bpci_node.errors import BpciError
 
 Step: TypeAlias = Literal["recover", "state", "insert", "receipts", "cancel", "root", "prove", "seal"]
 """What is timed. ``recover``, ``insert`` and ``receipts`` are for a whole batch."""
@@ -32,16 +30,10 @@ class Counters:
     """Entries that left because others pay more."""
     cancelled: int = 0
     """Entries that left because their sender cancelled them."""
+    spent: int = 0
+    """Entries that left because their chain has run them, or their sender can't pay any more."""
     bundles: int = 0
     """Sealed."""
-
-    def note_entries(self, results: Sequence[bytes | BpciError]) -> None:
-        """Count receipts and refusals."""
-        for result in results:
-            if isinstance(result, BpciError):
-                self.note_refusal(result.code)
-            else:
-                self.accepted += 1
 
     def note_refusal(self, code: str) -> None:
         """Count one refusal."""

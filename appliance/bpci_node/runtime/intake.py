@@ -17,8 +17,10 @@ from bpci_node.errors import BpciError, LimitError, NotFoundError, RefusedError,
 from bpci_node.mempool.cancellation import Cancellation
 from bpci_node.mempool.entry import Entry
 from bpci_node.mempool.receipt import issue_receipt
+from bpci_node.mempool.state import SenderState
 from bpci_node.primitives.keys import Signer
 from bpci_node.runtime.counters import Counters, Timings
+from bpci_node.runtime.funding import Funding
 from bpci_node.runtime.recovery import Recovery
 from bpci_node.runtime.recovery_worker import Decoded
 from bpci_node.runtime.target_pool import Arrival, TargetPool
@@ -52,10 +54,11 @@ class Intake:
         pools: Mapping[str, TargetPool],
         *,
         signer: Signer,
+        funding: Funding,
         counters: Counters,
         timings: Timings,
     ) -> None:
-        self._store, self._pools, self._signer = store, pools, signer
+        self._store, self._pools, self._signer, self._funding = store, pools, signer, funding
         self._counters, self._timings = counters, timings
         self.recovery = Recovery()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="receipts")
@@ -73,7 +76,8 @@ class Intake:
             NotFoundError: no such target here (``entry.target``).
             LimitError: too much waits to be accepted (``limit.busy``).
             StorageError: nothing of this batch was accepted (``storage.*``).
-            UnreachableError: nor here: the process that recovers senders failed (``unreachable.recovery``).
+            UnreachableError: nor here: the process that recovers senders failed (``unreachable.recovery``), or the
+                target's chain could not be asked (``unreachable.chain*``).
         """
         pool = self.pool(target)
         self.require_disk()
@@ -84,11 +88,12 @@ class Intake:
         try:
             with self._timings.of("recover"):
                 decoded = await self.recovery.decode(raws)
-            arrivals = await self._insert(pool, decoded, source)
+            states = await self._funding.states(target, decoded)
+            arrivals = await self._insert(pool, decoded, source, states)
             results = await self._work(lambda: self._receipts(target, arrivals))
         finally:
             self.waiting_bytes -= size
-        self._counters.note_entries(results)
+        self._count(arrivals)
         return results
 
     async def cancel(self, cancellation: Cancellation) -> dict[str, Any]:
@@ -182,14 +187,29 @@ class Intake:
         self.recovery.close()
         self._worker.shutdown(wait=True)
 
-    async def _insert(self, pool: TargetPool, decoded: Sequence[Decoded], source: bytes) -> list[Arrival | BpciError]:
+    async def _insert(
+        self,
+        pool: TargetPool,
+        decoded: Sequence[Decoded],
+        source: bytes,
+        states: Mapping[bytes, SenderState] | None,
+    ) -> list[Arrival | BpciError]:
         now = clock_ms()
 
         def write(connection: Connection) -> list[Arrival | BpciError]:
             with self._timings.of("insert"):
-                return pool.accept(connection, decoded, now, source=source)
+                return pool.accept(connection, decoded, now, source=source, states=states)
 
         return await asyncio.wrap_future(self._store.writer.submit(write, undo=pool.forget))
+
+    def _count(self, arrivals: Sequence[Arrival | BpciError]) -> None:
+        for item in arrivals:
+            if isinstance(item, BpciError):
+                self._counters.note_refusal(item.code)
+            else:
+                self._counters.accepted += 1
+                self._counters.replaced += item.has_replaced
+                self._counters.evicted += item.evicted
 
     def _receipts(self, target: str, arrivals: Sequence[Arrival | BpciError]) -> list[bytes | BpciError]:
         with self._timings.of("receipts"):

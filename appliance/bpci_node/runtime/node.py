@@ -19,12 +19,15 @@ from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.proof import MempoolProof
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.network import file as network_file
+from bpci_node.network.chain_rpc import ChainRpc
 from bpci_node.network.file import NetworkFile
 from bpci_node.primitives.keys import LocalSigner, Signer, did_of
 from bpci_node.runtime import membership
-from bpci_node.runtime.config import NodeConfig, NodeSection, read_key
+from bpci_node.runtime.config import NodeConfig, NodeSection
 from bpci_node.runtime.counters import Counters, Timings
+from bpci_node.runtime.funding import Funding
 from bpci_node.runtime.intake import Intake, clock_ms
+from bpci_node.runtime.key_files import read_key
 from bpci_node.runtime.ledger import EmbeddedLedger
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
 from bpci_node.runtime.overview import Overview
@@ -72,6 +75,11 @@ class Node:
             )
             for item in config.targets
         ]
+        self._chains = {
+            target.id: ChainRpc(item.chain_url, target.chain_id)
+            for target, item in zip(targets, config.targets, strict=True)
+            if item.chain_url is not None
+        }
         self.store = Store(config.state_dir)
         try:
             guards = config.state_dir / "guard"
@@ -108,6 +116,7 @@ class Node:
                     limits,
                     guard=ArrivalGuard(guards / f"arrivals-{target.id.replace(':', '-')}"),
                     ledger_id=self.network.ledger_id,
+                    is_checked=target.id in self._chains,
                 )
                 for target in targets
             }
@@ -122,7 +131,15 @@ class Node:
         except BaseException:
             self.store.close()
             raise
-        self.intake = Intake(self.store, self.pools, signer=self.signer, counters=self.counters, timings=self.timings)
+        self.funding = Funding(self._chains, self.pools, self.store, counters=self.counters, timings=self.timings)
+        self.intake = Intake(
+            self.store,
+            self.pools,
+            signer=self.signer,
+            funding=self.funding,
+            counters=self.counters,
+            timings=self.timings,
+        )
         self.overview = Overview(self.store, self.intake, make_header=self.header)
         self.upkeep = Upkeep(self.store, self.pools.values(), config.journal, clock_ms)
         self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
@@ -332,6 +349,9 @@ class Node:
 
     def _close(self) -> None:
         self.intake.close()
+        self.funding.close()
+        for chain in self._chains.values():
+            chain.close()
         self._prover.close()
         if self.ledger is not None:
             self.ledger.close()

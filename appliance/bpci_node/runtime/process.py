@@ -15,6 +15,7 @@ from typing import Protocol
 from bpci_node.errors import BpciError
 from bpci_node.primitives.keys import did_of
 from bpci_node.runtime.config import NodeConfig
+from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.node import Node
 from bpci_node.runtime.service import log_error, notify, watchdog_seconds
 
@@ -23,6 +24,8 @@ log = logging.getLogger("bpci.node")
 GRACE_SECONDS = 4.0
 """Time that running requests have to finish when the node stops."""
 HOUSEKEEPING_SECONDS = 2.0
+REVISION_SECONDS = 12.0
+"""How often chains are asked about senders that wait: as often as Ethereum makes a block."""
 RETRY_SECONDS = 30.0
 """How soon a registry that could not be asked is asked again."""
 REFRESH_SECONDS = 3600.0
@@ -93,6 +96,13 @@ async def _keep_house(node: Node) -> None:
         await asyncio.to_thread(node.intake.recovery.retire_idle)
         with suppress(BpciError):
             await node.probe_store()
+
+
+async def _keep_pools(node: Node) -> None:
+    """Let leave what the target chains have run meanwhile, where they are asked."""
+    while True:
+        await asyncio.sleep(REVISION_SECONDS)
+        await node.funding.revise(clock_ms())
 
 
 async def _keep_membership(node: Node) -> None:

@@ -49,13 +49,17 @@ _TERMS_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An accepted entry: all that its receipt says."""
+    """An accepted entry: all that its receipt says, and who left because of it."""
 
     txid: bytes
     arrival_seq: int
     arrival_ms: int
     previous: bytes
     """Running hash before it, 32 bytes."""
+    has_replaced: bool = False
+    """Whether another entry of its sender left because of it."""
+    evicted: int = 0
+    """Entries of others that it pushed out."""
 
 
 class TargetPool:
@@ -164,7 +168,8 @@ class TargetPool:
                     facts=pack(item),
                 )
             )
-            results.append(Arrival(txid, arrival_seq, now_ms, previous))
+            has_replaced = admission.replaced is not None
+            results.append(Arrival(txid, arrival_seq, now_ms, previous, has_replaced, len(admission.evicted)))
         if arrival_seq > self._arrival_seq:
             arrivals.write(connection, arrival_seq, running_hash)
             self._arrival_seq, self._running_hash = arrival_seq, running_hash

@@ -15,8 +15,8 @@ from bpci_node.runtime.config import (
     dump,
     load,
     parse,
-    read_key,
 )
+from bpci_node.runtime.key_files import read_key
 
 WHOLE = """
 v = 1
