@@ -16,7 +16,7 @@ from bpci_node.errors import BpciError, ProofError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
-from bpci_node.primitives.keys import Signer, sign_object, verify_object
+from bpci_node.primitives.keys import Signer, verify_object
 from bpci_node.primitives.names import TARGET_FORM
 
 SIGNATURE_CONTEXT = "bpci 2026 entry receipt v1"
@@ -122,12 +122,35 @@ def next_running_hash(previous: bytes, target: str, txid: bytes, arrival_seq: in
 
 def issue_receipt(
     signer: Signer, *, target: str, txid: bytes, arrival_seq: int, arrival_ms: int, previous: bytes
-) -> EntryReceipt:
-    """Return the signed receipt of an arrival; its ``running_hash`` is the ``previous`` of the next one."""
-    running_hash = next_running_hash(previous, target, txid, arrival_seq, arrival_ms)
-    unsigned = EntryReceipt(target, txid, arrival_seq, arrival_ms, previous, running_hash, signer.public_key, b"")
-    signature = sign_object(signer, SIGNATURE_CONTEXT, unsigned.signed_value())
-    return EntryReceipt(target, txid, arrival_seq, arrival_ms, previous, running_hash, signer.public_key, signature)
+) -> bytes:
+    """Return the signed receipt of an arrival, encoded; its ``running_hash`` is the ``previous`` of the next one."""
+    # As above: what stands before the signature in the canonical map and what stands after it, put together by hand.
+    before = b"".join(
+        (
+            b"\x61v",
+            dumps(VERSION),
+            b"\x64txid\x58\x20",
+            txid,
+            b"\x66target",
+            dumps(target),
+            b"\x68node_key\x58\x20",
+            signer.public_key,
+            b"\x68previous\x58\x20",
+            previous,
+        )
+    )
+    after = b"".join(
+        (
+            b"\x6aarrival_ms",
+            dumps(arrival_ms),
+            b"\x6barrival_seq",
+            dumps(arrival_seq),
+            b"\x6crunning_hash\x58\x20",
+            next_running_hash(previous, target, txid, arrival_seq, arrival_ms),
+        )
+    )
+    signature = signer.sign(derive(SIGNATURE_CONTEXT, b"\xa8" + before + after))
+    return b"".join((b"\xa9", before, b"\x69signature\x58\x40", signature, after))
 
 
 def verify_receipt(data: bytes, *, node_key: bytes) -> EntryReceipt:

@@ -218,7 +218,7 @@ class Intake:
     def _receipt(self, target: str, item: Arrival | BpciError) -> bytes | BpciError:
         if isinstance(item, BpciError):
             return item
-        receipt = issue_receipt(
+        return issue_receipt(
             self._signer,
             target=target,
             txid=item.txid,
@@ -226,7 +226,6 @@ class Intake:
             arrival_ms=item.arrival_ms,
             previous=item.previous,
         )
-        return receipt.encode()
 
     def _entry(self, target: str, txid: bytes) -> dict[str, Any]:
         found = journal.find_entry(self._store, target, txid)

@@ -22,7 +22,7 @@ OTHER = LocalSigner(b"\x02" * 32)
 
 
 def receipt(signer: LocalSigner = NODE, arrival_seq: int = 1, previous: bytes = START) -> EntryReceipt:
-    return issue_receipt(
+    data = issue_receipt(
         signer,
         target="eip155:1",
         txid=bytes([arrival_seq]) * 32,
@@ -30,6 +30,7 @@ def receipt(signer: LocalSigner = NODE, arrival_seq: int = 1, previous: bytes = 
         arrival_ms=1_700_000_000_000,
         previous=previous,
     )
+    return EntryReceipt.decode(data)
 
 
 def test_a_receipt_holds_for_its_node_and_no_other() -> None:
@@ -57,6 +58,20 @@ def test_the_running_hash_is_over_the_canonical_map(seq: int, ms: int, chain: in
     target, txid = f"eip155:{chain}", b"\x07" * 32
     step = {"previous": previous, "target": target, "txid": txid, "arrival_seq": seq, "arrival_ms": ms}
     assert next_running_hash(previous, target, txid, seq, ms) == derive(ORDER_CONTEXT, encode(step))
+
+
+@given(
+    seq=st.integers(1, 2**63 - 1),
+    ms=st.integers(0, 2**63 - 1),
+    chain=st.integers(1, 2**64 - 1),
+    previous=st.binary(min_size=32, max_size=32),
+)
+def test_an_issued_receipt_is_the_canonical_map(seq: int, ms: int, chain: int, previous: bytes) -> None:
+    target, txid = f"eip155:{chain}", b"\x07" * 32
+    data = issue_receipt(NODE, target=target, txid=txid, arrival_seq=seq, arrival_ms=ms, previous=previous)
+    found = verify_receipt(data, node_key=NODE.public_key)
+    assert found.encode() == data
+    assert (found.target, found.txid, found.arrival_seq, found.arrival_ms) == (target, txid, seq, ms)
 
 
 def test_every_altered_byte_is_refused() -> None:
