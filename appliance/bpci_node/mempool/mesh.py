@@ -7,8 +7,9 @@ The roots depend on the buckets and their epochs, not on the order in which they
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from bpci_node.mempool.bucket import Bucket
 from bpci_node.mempool.bucket_key import mesh_leaf
@@ -47,6 +48,20 @@ class Mesh:
         """Note that the bucket of this key has other entries or another epoch than at the last roots."""
         self._touched.add(key)
 
+    @property
+    def behind(self) -> int:
+        """Buckets that were touched since they were last looked at."""
+        return len(self._touched)
+
+    def advance(self, buckets: Mapping[bytes, Bucket], epochs: Mapping[bytes, int], most: int) -> None:
+        """Bring the trees up to date for ``most`` of the touched buckets, so that the next roots have less to do.
+
+        Args:
+            buckets: see :meth:`roots`; so are ``epochs``.
+        """
+        self._update(nsmallest(most, self._touched), buckets, epochs)
+        self._verkle.root()
+
     def roots(self, buckets: Mapping[bytes, Bucket], epochs: Mapping[bytes, int]) -> Roots:
         """Bring the trees up to date and return their roots.
 
@@ -54,13 +69,7 @@ class Mesh:
             buckets: the non-empty buckets of the pool, by key.
             epochs: ``sealed_epoch`` by key; 0 for a key that is not in it.
         """
-        for key in sorted(self._touched):
-            bucket = buckets.get(key)
-            if bucket is None:
-                self._drop(key)
-            else:
-                self._put(key, bucket, epochs.get(key, 0))
-        self._touched.clear()
+        self._update(sorted(self._touched), buckets, epochs)
         verkle_root, merkle_mesh_root = self._verkle.root(), self._merkle.root()
         mx_root = combine_roots(verkle_root, merkle_mesh_root)
         return Roots(verkle_root, merkle_mesh_root, mx_root, len(self._keys))
@@ -68,6 +77,15 @@ class Mesh:
     def open(self, keys: Sequence[bytes]) -> Opening:
         """Return what proves the leaves, or the absence, of these keys under the last roots."""
         return self._verkle.open(keys)
+
+    def _update(self, keys: Iterable[bytes], buckets: Mapping[bytes, Bucket], epochs: Mapping[bytes, int]) -> None:
+        for key in keys:
+            bucket = buckets.get(key)
+            if bucket is None:
+                self._drop(key)
+            else:
+                self._put(key, bucket, epochs.get(key, 0))
+            self._touched.discard(key)
 
     def _put(self, key: bytes, bucket: Bucket, epoch: int) -> None:
         self._verkle.set(key, bucket.leaf(epoch).digest())

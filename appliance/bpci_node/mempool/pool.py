@@ -304,6 +304,15 @@ class Pool:
         """Return the bucket of this key, or None when it is empty."""
         return self._buckets.get(key)
 
+    @property
+    def behind(self) -> int:
+        """Buckets that have changed since the trees were last brought up to date."""
+        return self._mesh.behind
+
+    def advance(self, most: int) -> None:
+        """Bring the trees up to date for ``most`` buckets, so that the next :meth:`roots` has less to do."""
+        self._mesh.advance(self._buckets, self._sealed_epoch, most)
+
     def roots(self) -> Roots:
         """Bring the trees up to date with what changed since the last time, and return their roots."""
         return self._mesh.roots(self._buckets, self._sealed_epoch)

@@ -40,7 +40,9 @@ def filled_anew(pool: Pool) -> Pool:
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["add", "remove", "seal", "roots"]), st.sampled_from(KEYS), st.integers(1, 6)),
+        st.tuples(
+            st.sampled_from(["add", "remove", "seal", "advance", "roots"]), st.sampled_from(KEYS), st.integers(1, 6)
+        ),
         max_size=40,
     )
 )
@@ -63,6 +65,10 @@ def test_roots_follow_from_what_is_there_and_not_from_its_history(
         elif step == "seal":
             epochs[key] = number
             mesh.touch(key)
+        elif step == "advance":
+            behind = mesh.behind
+            mesh.advance(buckets, epochs, number)
+            assert mesh.behind == max(0, behind - number)
         elif step == "roots":
             assert mesh.roots(buckets, epochs) == roots_anew(buckets, epochs)
     assert mesh.roots(buckets, epochs) == roots_anew(buckets, epochs)

@@ -98,6 +98,26 @@ def test_more_than_can_wait_is_turned_away(make_config: Make, monkeypatch: pytes
     asyncio.run(scenario())
 
 
+def test_a_pool_far_behind_is_brought_up_to_date_in_steps(
+    make_config: Make, mainnet: list[Transaction], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "STEP", 10)
+
+    async def scenario() -> None:
+        async with running(make_config()) as node:
+            await node.intake.accept(T, [item.raw for item in mainnet[:200]])
+            pool = node.pools[T].pool
+            steps = len(pool.buckets()) // 10
+            assert (pool.behind, steps > 3) == (len(pool.buckets()), True)
+            seen: list[str] = []
+            node.timings.observe = lambda step, _: seen.append(step)
+            header = await node.header(T)
+            assert seen.count("root") == steps + 1
+            assert (pool.behind, header.mx_root) == (0, pool.roots().mx_root)
+
+    asyncio.run(scenario())
+
+
 def test_roots_leave_the_writer_half_of_its_time(make_config: Make, mainnet: list[Transaction]) -> None:
     async def scenario() -> None:
         async with running(make_config()) as node:
