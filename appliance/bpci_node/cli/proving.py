@@ -139,6 +139,8 @@ def verify(
     from bpci_node.mempool.trust import certified_signer
     from bpci_node.mempool.verify import Trust, require_shown, verify_mempool_proof
 
+    if str(file) == "-" and sys.stdin.isatty():
+        raise UsageError("there is no proof on standard input", code="usage.call", hint="Name a FILE, or pipe one in.")
     data = read_file(file, MAX_BYTES)
     key, known = check_signer(signer), load_network(network)
     certificate = None if known is None else certified_signer(data, ledger_id=known[0], registry_key=known[1])
