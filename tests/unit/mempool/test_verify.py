@@ -12,8 +12,10 @@ from bpci_node.errors import FormatError, LimitError, NotFoundError, ProofError,
 from bpci_node.mempool.bucket import Bucket
 from bpci_node.mempool.bucket_key import mesh_leaf
 from bpci_node.mempool.bucket_leaf import topk_digest
+from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.entry_leaf import EntryLeaf
 from bpci_node.mempool.header import combine_roots, sign_header
+from bpci_node.mempool.native import sign_native
 from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.proof import MempoolProof
 from bpci_node.mempool.target import TargetConfig
@@ -348,3 +350,21 @@ def test_a_large_buckets_entry_is_shown_by_a_short_path(real_pool: Pool, prove_p
     (opened,) = found.buckets
     assert opened.positions == (len(bucket) // 2,)
     assert len(opened.path) <= len(bucket).bit_length()
+
+
+def test_a_native_entry_is_proved_like_any_other(prove_pool: Prove, trust: Trust, node: LocalSigner) -> None:
+    ledger_id = "devnet:" + "ab" * 32
+    pool = Pool(TargetConfig("eip155:1", base_fee_wei=1, fee_bin_wei=1_000), ledger_id=ledger_id)
+    entry = sign_native(
+        node,
+        ledger_id=ledger_id,
+        target="eip155:1",
+        kind=EntryType.POF_UPDATE,
+        nonce=0,
+        fee=5_000,
+        gas=400_000,
+        body=b"\xa0",
+    )
+    pool.insert(entry, 1, 1)
+    (bucket,) = verify_mempool_proof(prove_pool(pool, [entry.txid], arrival_seq=1).encode(), trust).buckets
+    assert (bucket.entries[0].sender, bucket.leaf.gas_sum) == (entry.sender, 400_000)
