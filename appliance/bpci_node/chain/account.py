@@ -13,8 +13,8 @@ from typing import Any
 
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import RefusedError
-from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.keys import account_address, did_of
+from bpci_node.primitives.record import load_record, save_record
 
 KEY_ID_FORM = re.compile(r"did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}")
 """A key id: the ``did:key`` name of an Ed25519 key, which always has this length."""
@@ -97,7 +97,7 @@ def load_account(state: View, account_id: str) -> Account | None:
     data = state.get(_account_entry(account_id))
     if data is None:
         return None
-    stored = decode(data)
+    stored = load_record(data)
     keys = tuple(
         AccountKey(key["public_key"], key["since_height"], key["key_id"], key.get("ml_dsa_key"))
         for key in stored["keys"]
@@ -107,7 +107,7 @@ def load_account(state: View, account_id: str) -> Account | None:
 
 def store_account(state: Overlay, account: Account) -> None:
     """Write ``account``."""
-    state.put(_account_entry(account.id), encode(account.as_map()))
+    state.put(_account_entry(account.id), save_record(account.as_map()))
 
 
 def load_key_use(state: View, public_key: bytes) -> KeyUse | None:
@@ -115,7 +115,7 @@ def load_key_use(state: View, public_key: bytes) -> KeyUse | None:
     data = state.get(_key_entry(public_key))
     if data is None:
         return None
-    stored = decode(data)
+    stored = load_record(data)
     return KeyUse(account=stored["account"], revoked_height=stored["revoked_height"])
 
 
@@ -186,7 +186,7 @@ def strengthen_key(state: Overlay, account: Account, key_id: str, ml_dsa_key: by
 
 def _store_key_use(state: Overlay, public_key: bytes, use: KeyUse) -> None:
     record = {"v": 1, "account": use.account, "revoked_height": use.revoked_height}
-    state.put(_key_entry(public_key), encode(record))
+    state.put(_key_entry(public_key), save_record(record))
 
 
 def _account_entry(account_id: str) -> bytes:

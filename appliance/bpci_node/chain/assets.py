@@ -13,7 +13,7 @@ from bpci_node.chain.parameters import AssetRule
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import RefusedError
 from bpci_node.primitives.amounts import MAX_AMOUNT
-from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.record import load_record, save_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def find_asset(state: View, asset_id: str) -> Asset:
     data = state.get(_asset_entry(asset_id))
     if data is None:
         raise RefusedError("this ledger has no such asset", code="asset.unknown", hint="Look at the table of assets.")
-    stored = decode(data)
+    stored = load_record(data)
     return Asset(stored["id"], stored["decimals"], stored["cap"], stored["genesis"], stored["minted"], stored["burned"])
 
 
@@ -98,7 +98,7 @@ def burn(state: Overlay, asset_id: str, amount: int, holder: str) -> None:
 def balance(state: View, account: str, asset_id: str) -> int:
     """Return what ``account`` may spend of an asset, smallest unit; 0 if it never had any."""
     data = state.get(balance_entry(account, asset_id))
-    return 0 if data is None else int(decode(data)["amount"])
+    return 0 if data is None else int(load_record(data)["amount"])
 
 
 def credit(state: Overlay, account: str, asset_id: str, amount: int) -> None:
@@ -133,13 +133,13 @@ def balance_entry(account: str, asset_id: str) -> bytes:
 def _set_balance(state: Overlay, account: str, asset_id: str, amount: int) -> None:
     key = balance_entry(account, asset_id)
     if amount:
-        state.put(key, encode({"v": 1, "amount": amount}))
+        state.put(key, save_record({"v": 1, "amount": amount}))
     else:
         state.delete(key)
 
 
 def _store(state: Overlay, asset: Asset) -> None:
-    state.put(_asset_entry(asset.id), encode(asset.as_map()))
+    state.put(_asset_entry(asset.id), save_record(asset.as_map()))
 
 
 def _asset_entry(asset_id: str) -> bytes:

@@ -17,7 +17,7 @@ from bpci_node.chain.forms import ACCOUNT, AMOUNT, ASSET, DIGEST, PURPOSE, Spec,
 from bpci_node.chain.state import Overlay, View
 from bpci_node.chain.wallets import TREASURY, WALLETS
 from bpci_node.errors import RefusedError
-from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.record import load_record, save_record
 
 RESERVED, RELEASED, FORFEITED = "reserved", "released", "forfeited"
 
@@ -95,7 +95,7 @@ def load_bond(state: View, holder: str, bond_id: bytes) -> BondRecord | None:
     data = state.get(_entry(holder, bond_id))
     if data is None:
         return None
-    stored = decode(data)
+    stored = load_record(data)
     return BondRecord(
         owner=stored["owner"],
         asset=stored["asset"],
@@ -125,7 +125,7 @@ def reserve(state: Overlay, context: Context, body: Reservation) -> list[Event]:
     if body.last_height < context.height:
         raise RefusedError("the bond's last height has passed", code="bond.expired")
     take_from_escrow(state, body.owner, context.sender, body.asset, body.amount)
-    state.put(_entry(context.sender, body.bond_id), encode(wanted.as_map()))
+    state.put(_entry(context.sender, body.bond_id), save_record(wanted.as_map()))
     return [_event("bond.reserved", context.sender, body.bond_id, wanted)]
 
 
@@ -176,7 +176,7 @@ def _close(state: Overlay, context: Context, holder: str, bond_id: bytes, status
     if record.status != RESERVED:
         raise RefusedError(f"the bond was {record.status}", code="bond.closed")
     closed = replace(record, status=status, updated_height=context.height)
-    state.put(_entry(holder, bond_id), encode(closed.as_map()))
+    state.put(_entry(holder, bond_id), save_record(closed.as_map()))
     if status == RELEASED:
         add_to_escrow(state, record.owner, holder, record.asset, record.amount)
     else:

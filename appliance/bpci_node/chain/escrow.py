@@ -15,7 +15,7 @@ from bpci_node.chain.forms import ACCOUNT, AMOUNT, ASSET, Spec
 from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import RefusedError
-from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.record import load_record, save_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def load_escrow(state: View, owner: str, holder: str, asset: str) -> EscrowRecor
     data = state.get(_entry(owner, holder, asset))
     if data is None:
         return EscrowRecord(0)
-    stored = decode(data)
+    stored = load_record(data)
     return EscrowRecord(stored["amount"], stored["leaving"], stored["leaves_ms"])
 
 
@@ -139,7 +139,7 @@ def _store(state: Overlay, owner: str, holder: str, asset: str, record: EscrowRe
         return
     if record.leaving == 0:
         record = EscrowRecord(record.amount)
-    state.put(_entry(owner, holder, asset), encode(record.as_map()))
+    state.put(_entry(owner, holder, asset), save_record(record.as_map()))
 
 
 def _entry(owner: str, holder: str, asset: str) -> bytes:

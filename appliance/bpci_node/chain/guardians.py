@@ -12,7 +12,7 @@ from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.parameters import PARAMETERS
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import AccessError
-from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.record import load_record, save_record
 
 _GUARDIANS_ENTRY = b"guardians"
 
@@ -40,21 +40,21 @@ def load_guardians(state: View, genesis: Genesis) -> tuple[tuple[str, ...], int]
     data = state.get(_GUARDIANS_ENTRY)
     if data is None:
         return tuple(sorted(account_id_of(key) for key in genesis.guardians)), genesis.threshold
-    stored = decode(data)
+    stored = load_record(data)
     return tuple(stored["accounts"]), stored["threshold"]
 
 
 def store_guardians(state: Overlay, accounts: tuple[str, ...], threshold: int) -> None:
     """Write the guardians."""
-    state.put(_GUARDIANS_ENTRY, encode({"v": 1, "accounts": sorted(accounts), "threshold": threshold}))
+    state.put(_GUARDIANS_ENTRY, save_record({"v": 1, "accounts": sorted(accounts), "threshold": threshold}))
 
 
 def load_parameter(state: View, name: str) -> int:
     """Return the governed parameter of that name; its default where the ledger began without parameters."""
     data = state.get(b"parameter/" + name.encode("ascii"))
-    return PARAMETERS[name].default if data is None else int(decode(data)["value"])
+    return PARAMETERS[name].default if data is None else int(load_record(data)["value"])
 
 
 def store_parameter(state: Overlay, name: str, value: int) -> None:
     """Write a governed parameter."""
-    state.put(b"parameter/" + name.encode("ascii"), encode({"v": 1, "value": value}))
+    state.put(b"parameter/" + name.encode("ascii"), save_record({"v": 1, "value": value}))

@@ -25,10 +25,10 @@ from bpci_node.chain.forms import (
     texts,
 )
 from bpci_node.chain.state import Overlay, View
-from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.derivation import MAX_INSTANCE
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.keys import did_of
+from bpci_node.primitives.record import load_record, save_record
 
 NODE_TYPES = ("bpi-community", "bpci-enterprise", "hybrid")
 """Kinds of nodes: light registration, full registration, both."""
@@ -134,7 +134,7 @@ def load_node(state: View, account_id: str) -> NodeRecord | None:
     data = state.get(node_entry(account_id))
     if data is None:
         return None
-    stored = decode(data)
+    stored = load_record(data)
     return NodeRecord(
         account=stored["account"],
         node_key=stored["node_key"],
@@ -156,7 +156,7 @@ def store_node(state: Overlay, record: NodeRecord) -> None:
     if earlier is not None and earlier.node_type != record.node_type:
         state.delete(type_entry(earlier.node_type, record.account))
     state.put(type_entry(record.node_type, record.account), b"")
-    state.put(node_entry(record.account), encode(record.as_map()))
+    state.put(node_entry(record.account), save_record(record.as_map()))
 
 
 def node_entry(account_id: str) -> bytes:

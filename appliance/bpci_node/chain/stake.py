@@ -12,7 +12,7 @@ from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.parameters import NATIVE
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import RefusedError
-from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.record import load_record, save_record
 
 MAX_UNBONDING = 16
 """Most withdrawals of one account that are under way."""
@@ -45,7 +45,7 @@ def load_stake(state: View, account: str) -> StakeRecord:
     data = state.get(_entry(account))
     if data is None:
         return StakeRecord(0, ())
-    stored = decode(data)
+    stored = load_record(data)
     return StakeRecord(stored["bonded"], tuple((item["amount"], item["free_ms"]) for item in stored["unbonding"]))
 
 
@@ -97,7 +97,7 @@ def claim(state: Overlay, context: Context, _body: Empty) -> list[Event]:
 
 def _store(state: Overlay, account: str, record: StakeRecord) -> None:
     if record.bonded or record.unbonding:
-        state.put(_entry(account), encode(record.as_map()))
+        state.put(_entry(account), save_record(record.as_map()))
     else:
         state.delete(_entry(account))
 

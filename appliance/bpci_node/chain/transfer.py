@@ -13,8 +13,8 @@ from bpci_node.chain.state import Overlay
 from bpci_node.chain.wallets import WALLETS
 from bpci_node.errors import RefusedError
 from bpci_node.primitives.amounts import POLICIES, split
-from bpci_node.primitives.codec import encode
 from bpci_node.primitives.fields import Fields
+from bpci_node.primitives.record import save_record
 
 JUSTIFICATIONS = ("action", "history", "execution", "gold")
 """What a minting rests on: proof of action, of history, of execution, or of gold."""
@@ -145,7 +145,7 @@ def mint_asset(state: Overlay, context: Context, body: Minting) -> list[Event]:
         "amount": body.amount,
         "height": context.height,
     }
-    state.put(entry, encode(record))
+    state.put(entry, save_record(record))
     return [
         Event(
             "asset.minted",

@@ -11,7 +11,7 @@ from bpci_node.chain.forms import ACCOUNT, AMOUNT, ASSET, ID16, Form, Spec
 from bpci_node.chain.parameters import Schedule, parse_schedule
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import RefusedError
-from bpci_node.primitives.codec import decode, encode
+from bpci_node.primitives.record import load_record, save_record
 
 SCHEDULE = Form(
     "{start_ms: int, cliff_ms: int, end_ms: int}",
@@ -70,7 +70,7 @@ def load_grant(state: View, account: str, grant_id: bytes) -> VestingRecord | No
     data = state.get(_entry(account, grant_id))
     if data is None:
         return None
-    stored = decode(data)
+    stored = load_record(data)
     return VestingRecord(stored["asset"], stored["amount"], stored["claimed"], Schedule(**stored["schedule"]))
 
 
@@ -79,7 +79,7 @@ def store_grant(state: Overlay, account: str, grant_id: bytes, record: VestingRe
     if record.claimed == record.amount:
         state.delete(_entry(account, grant_id))
     else:
-        state.put(_entry(account, grant_id), encode(record.as_map()))
+        state.put(_entry(account, grant_id), save_record(record.as_map()))
 
 
 def grant(state: Overlay, context: Context, body: Grant) -> list[Event]:
