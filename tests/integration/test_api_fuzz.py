@@ -23,6 +23,8 @@ CBOR_PATHS = (
     "/v1/entries",
     "/v1/entries/batch",
     "/v1/entries/lookup",
+    "/v1/entries/cancel",
+    f"/v1/mempool/{T}/proof",
     "/v1/commands",
     "/v1/registry/challenge",
 )
@@ -106,6 +108,10 @@ members = st.fixed_dictionaries(
         "buckets": st.lists(st.binary(min_size=4, max_size=4) | values, max_size=5),
         "command": st.binary(max_size=200) | values,
         "node_key": values,
+        "ledger_id": st.just("testnet:" + "0" * 64) | values,
+        "txid": st.binary(min_size=32, max_size=32) | values,
+        "arrival_seq": st.integers(1, 9) | values,
+        "signature": st.binary(min_size=64, max_size=65) | values,
     },
 )
 

@@ -88,6 +88,9 @@ def test_an_ethereum_sender_cancels_with_what_a_wallet_signs(node: Any, bpci: Ru
     checked = data_of(bpci("mempool", "check-receipts", receipts, *at))
     assert (checked["cancelled"], checked["broken"]) == (1, [])
     assert "1 cancelled" in bpci("mempool", "check-receipts", receipts, "--node", node.url).stdout
+    assert data_of(bpci("mempool", "submit", "0x" + transfer(1).hex(), *at))["entries"][0]["arrival_seq"] == 2
+    checked = data_of(bpci("mempool", "check-receipts", receipts, *at))
+    assert (checked["again"], checked["broken"]) == (1, [])
     for wrong in (("0x12",), (txid, "--signature", "0x12"), (txid, "--signature", sign(1), "--key", receipts)):
         assert bpci("mempool", "cancel", *wrong, *at).returncode == 2
 

@@ -27,8 +27,11 @@ MAX_BATCH_BYTES = 4 << 20
 LOOKUP = 5_000
 PATIENCE = 20
 """How often a batch is sent again after the node said that it comes too fast."""
-LEFT = ("replaced", "cancelled", "evicted", "spent")
-"""States of entries that left a pool without being sealed. They are honest: the node says what became of them."""
+LEFT = ("replaced", "cancelled", "evicted", "spent", "again", "forgotten")
+"""What became of entries that left a pool without being sealed, as an honest node says.
+
+``again``: it left, and the same entry arrived again under a later number. ``forgotten``: the node's status says that it
+keeps nothing of what left and arrived up to some number."""
 DUPLICATE = frozenset({"entry.duplicate", "entry.nonce"})
 """Codes of what the node has, or has sealed, already."""
 
@@ -246,13 +249,19 @@ def check(client: NodeClient, receipts: Sequence[bytes], node_key: bytes) -> dic
         else:
             by_target.setdefault(receipt.target, []).append(receipt)
     states: Counter[str] = Counter()
+    targets = client.status()["targets"]
     for target, group in by_target.items():
+        forgotten = targets.get(target, {}).get("forgotten", 0)
         for start in range(0, len(group), LOOKUP):
             part = group[start : start + LOOKUP]
             for receipt, place in zip(part, client.find_entries(target, [item.txid for item in part]), strict=True):
-                if place is None:
+                if place is None and receipt.arrival_seq <= forgotten:
+                    states["forgotten"] += 1
+                elif place is None:
                     broken.append({"txid": hex_of(receipt.txid), "reason": "the node does not know it"})
-                elif place["arrival_seq"] != receipt.arrival_seq:
+                elif place["arrival_seq"] > receipt.arrival_seq:
+                    states["again"] += 1
+                elif place["arrival_seq"] < receipt.arrival_seq:
                     broken.append({"txid": hex_of(receipt.txid), "reason": "it has another number now"})
                 else:
                     states[str(place["state"])] += 1

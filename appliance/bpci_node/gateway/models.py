@@ -224,6 +224,7 @@ class TargetStatus(BaseModel):
     count: int
     bytes: int
     arrivals: int
+    forgotten: int = Field(description="Entries that left and arrived up to this number may be forgotten.")
     base_fee_wei: Amount
     gas_limit: int
 
