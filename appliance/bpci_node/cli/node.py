@@ -55,6 +55,40 @@ def run(*, config: Path, check: bool) -> None:
     asyncio.run(run_node(loaded, open_faces))
 
 
+@command.command("repair")
+@click.option(
+    "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="Configuration file."
+)
+@click.option("--check", "only_check", is_flag=True, help="Only look at every page and row, and change nothing.")
+@json_option
+def repair(*, config: Path, only_check: bool, as_json: bool) -> int:
+    """Save what can be read of a damaged database, and say exactly what is lost. The node must not run.
+
+    The damaged files are copied aside first; the sign guards are never changed. A sound database is left alone. With
+    --check the exit status is 1 if there is damage.
+
+    \b
+    Examples:
+      bpci node repair --check --json
+      sudo -u bpci bpci node repair
+    """
+    import time
+
+    from bpci_node.cli.repairing import render
+    from bpci_node.network.wire import json_view
+    from bpci_node.runtime.config import load
+    from bpci_node.store import repair as store_repair
+
+    loaded = load(config)
+    names = tuple(target.id for target in loaded.targets)
+    if only_check:
+        report = store_repair.check(loaded.state_dir, names)
+    else:
+        report = store_repair.repair(loaded.state_dir, names, time.time_ns() // 1_000_000)
+    emit(json_view(report.as_map()), as_json, render)
+    return 1 if only_check and not report.is_sound else 0
+
+
 @command.command("status")
 @dir_option
 @node_option

@@ -25,10 +25,13 @@ from bpci_node.store.journal_row import (
     WaitingRow,
     damaged_row,
     departure_check,
+    epoch_check,
     gone_row,
+    nonce_check,
     read_entry,
     row_id,
     split_id,
+    terms_check,
 )
 
 
@@ -99,29 +102,41 @@ def open_target(connection: Connection, name: str, terms: bytes, base_fee_wei: i
         base_fee_wei: what it says of the base fee.
     """
     found = connection.execute(
-        "SELECT number, base_fee, arrival_seq, running_hash, waiting, forgotten_seq, guarded, terms"
+        "SELECT number, base_fee, arrival_seq, running_hash, waiting, forgotten_seq, guarded, terms, terms_check"
         " FROM targets WHERE name = ?",
         (name,),
     ).fetchone()
     if found is None:
-        connection.execute(
-            "INSERT INTO targets (name, terms, base_fee, arrival_seq, running_hash, waiting, forgotten_seq, guarded)"
-            " VALUES (?, ?, ?, 0, ?, 0, 0, 0)",
-            (name, terms, base_fee_wei, START),
-        )
+        number = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM targets").fetchone()[0]
+        connection.execute("INSERT INTO targets VALUES (?, ?, x'', 0, 0, 0, ?, 0, 0, 0)", (number, name, START))
+        _set_terms(connection, number, name, terms, base_fee_wei)
         return open_target(connection, name, terms, base_fee_wei)
-    number, base_fee, arrival_seq, running_hash, waiting, forgotten, guarded, kept_terms = found
-    row = TargetRow(number, base_fee, arrival_seq, running_hash, waiting, forgotten, bool(guarded))
+    number, base_fee, arrival_seq, running_hash, waiting, forgotten, guarded, kept_terms, check = found
+    if check != terms_check(number, name, kept_terms, base_fee):
+        raise StorageError(
+            f"the journal is damaged: table targets, terms of {name}",
+            code="storage.damaged",
+            hint=REPAIR,
+            table="targets",
+            target=name,
+        )
     if kept_terms == terms:
-        return row
-    connection.execute("UPDATE targets SET terms = ? WHERE number = ?", (terms, row.number))
-    set_base_fee(connection, row.number, base_fee_wei)
+        return TargetRow(number, base_fee, arrival_seq, running_hash, waiting, forgotten, bool(guarded))
+    _set_terms(connection, number, name, terms, base_fee_wei)
     return open_target(connection, name, terms, base_fee_wei)
 
 
 def set_base_fee(connection: Connection, number: int, base_fee_wei: int) -> None:
     """Keep the base fee in force. Buckets are others at another base fee: no epoch stays."""
-    connection.execute("UPDATE targets SET base_fee = ? WHERE number = ?", (base_fee_wei, number))
+    name, terms = connection.execute("SELECT name, terms FROM targets WHERE number = ?", (number,)).fetchone()
+    _set_terms(connection, number, name, terms, base_fee_wei)
+
+
+def _set_terms(connection: Connection, number: int, name: str, terms: bytes, base_fee_wei: int) -> None:
+    connection.execute(
+        "UPDATE targets SET terms = ?, base_fee = ?, terms_check = ? WHERE number = ?",
+        (terms, base_fee_wei, terms_check(number, name, terms, base_fee_wei), number),
+    )
     connection.execute("DELETE FROM epochs WHERE target = ?", (number,))
 
 
@@ -137,8 +152,19 @@ def set_guarded(connection: Connection, number: int) -> None:
 
 
 def epochs(connection: Connection, number: int) -> dict[bytes, int]:
-    """Return, by bucket key, the last bundle that took an entry of the bucket."""
-    return dict(connection.execute("SELECT key, epoch FROM epochs WHERE target = ? ORDER BY key", (number,)))
+    """Return, by bucket key, the last bundle that took an entry of the bucket.
+
+    Raises:
+        StorageError: a row is damaged (``storage.damaged``).
+    """
+    found = {}
+    for key, epoch, check in connection.execute(
+        "SELECT key, epoch, row_check FROM epochs WHERE target = ? ORDER BY key", (number,)
+    ):
+        if check != epoch_check(number, key, epoch):
+            raise _damaged_row("epochs", f"bucket {key.hex()}")
+        found[key] = epoch
+    return found
 
 
 # Entries
@@ -285,18 +311,26 @@ def append_bundle(
     leave(connection, number, REPLACED, now_ms, superseded)
     connection.executemany(
         # Text, because a nonce may exceed what a signed 64-bit column holds.
-        "INSERT OR REPLACE INTO sealed_nonces (target, sender, nonce) VALUES (?, ?, ?)",
-        [(number, sender, str(nonce)) for sender, nonce in nonces],
+        "INSERT OR REPLACE INTO sealed_nonces VALUES (?, ?, ?, ?)",
+        [(number, sender, str(nonce), nonce_check(number, sender, str(nonce))) for sender, nonce in nonces],
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO epochs (target, key, epoch) VALUES (?, ?, ?)",
-        [(number, key, bundle.sequence) for key in keys],
+        "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)",
+        [(number, key, bundle.sequence, epoch_check(number, key, bundle.sequence)) for key in keys],
     )
 
 
 def sealed_nonces(connection: Connection, number: int) -> Iterator[tuple[bytes, int]]:
-    """Yield each sender of whom something is sealed, and the greatest sealed nonce."""
-    for sender, nonce in connection.execute("SELECT sender, nonce FROM sealed_nonces WHERE target = ?", (number,)):
+    """Yield each sender of whom something is sealed, and the greatest sealed nonce.
+
+    Raises:
+        StorageError: a row is damaged (``storage.damaged``).
+    """
+    for sender, nonce, check in connection.execute(
+        "SELECT sender, nonce, row_check FROM sealed_nonces WHERE target = ?", (number,)
+    ):
+        if check != nonce_check(number, sender, nonce):
+            raise _damaged_row("sealed_nonces", f"sender {sender.hex()}")
         yield sender, int(nonce)
 
 
@@ -327,3 +361,9 @@ def find_bundle(reader: Reader, target: str, sequence: int) -> bytes | None:
     if crc32(data) != check:
         raise damaged_row("bundles", target, sequence)
     return bytes(data)
+
+
+def _damaged_row(table: str, what: str) -> StorageError:
+    return StorageError(
+        f"the journal is damaged: table {table}, {what}", code="storage.damaged", hint=REPAIR, table=table
+    )

@@ -146,6 +146,21 @@ def read_entry(target: str, row: tuple[Any, ...]) -> JournalEntry:
     return entry
 
 
+def terms_check(number: int, name: str, terms: bytes, base_fee_wei: int) -> int:
+    """Return the check of what a target's row says of its terms."""
+    return crc32(f"{number} {name} {base_fee_wei} ".encode() + terms)
+
+
+def nonce_check(number: int, sender: bytes, nonce: str) -> int:
+    """Return the check of a sealed nonce at the target of this number."""
+    return crc32(f"{number} {nonce} ".encode() + sender)
+
+
+def epoch_check(number: int, key: bytes, epoch: int) -> int:
+    """Return the check of a bucket's epoch at the target of this number."""
+    return crc32(f"{number} {epoch} ".encode() + key)
+
+
 def damaged_row(table: str, target: str, number: int) -> StorageError:
     """Return the error that names one damaged row: an arrival, or a bundle."""
     what = "bundle" if table == "bundles" else "arrival"

@@ -15,9 +15,9 @@ from zlib import crc32
 from bpci_node.chain.result import subjects_of
 from bpci_node.mempool.receipt import START, next_running_hash
 from bpci_node.primitives.codec import decode
-from bpci_node.store.journal_row import damaged_row, gone_row, row_id, waiting_row
+from bpci_node.store.journal_row import damaged_row, gone_row, nonce_check, row_id, terms_check, waiting_row
 
-VERSION = 3
+VERSION = 2
 """``user_version`` of the file's header; each version that ever shipped opens."""
 
 _KEPT = """
@@ -37,12 +37,13 @@ CREATE TABLE commands (
 """
 """Unchanged since version 1."""
 
-_JOURNAL = """
+_NEW_IN_2 = """
 CREATE TABLE targets (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     terms BLOB NOT NULL,
     base_fee INTEGER NOT NULL,
+    terms_check INTEGER NOT NULL,
     arrival_seq INTEGER NOT NULL,
     running_hash BLOB NOT NULL,
     waiting INTEGER NOT NULL,
@@ -85,12 +86,14 @@ CREATE TABLE sealed_nonces (
     target INTEGER NOT NULL,
     sender BLOB NOT NULL,
     nonce TEXT NOT NULL,
+    row_check INTEGER NOT NULL,
     PRIMARY KEY (target, sender)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE epochs (
     target INTEGER NOT NULL,
     key BLOB NOT NULL,
     epoch INTEGER NOT NULL,
+    row_check INTEGER NOT NULL,
     PRIMARY KEY (target, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE losses (
@@ -98,12 +101,6 @@ CREATE TABLE losses (
     last_seq INTEGER NOT NULL,
     found_ms INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX gone_txid ON gone (substr(txid, 1, 8));
-CREATE INDEX gone_left ON gone (left_ms);
-"""
-"""New, or of another form, in version 2."""
-
-_EVENTS = """
 CREATE TABLE event_index (
     subject TEXT NOT NULL,
     height INTEGER NOT NULL,
@@ -111,9 +108,12 @@ CREATE TABLE event_index (
     number INTEGER NOT NULL,
     PRIMARY KEY (subject, height, position, number)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX gone_txid ON gone (substr(txid, 1, 8));
+CREATE INDEX gone_left ON gone (left_ms);
 """
+"""New, or of another form, in version 2. Indexes last: where a file is rewritten, SQLite makes them last, too."""
 
-SCHEMA = _KEPT + _JOURNAL + _EVENTS
+SCHEMA = _KEPT + _NEW_IN_2
 
 _BATCH = 2_000
 """Rows that a migration holds in memory."""
@@ -132,7 +132,7 @@ def migrate(connection: sqlite3.Connection, version: int, now_ms: int) -> None:
     Raises:
         StorageError: a row is damaged, and names itself (``storage.damaged``).
     """
-    steps: dict[int, Callable[[sqlite3.Connection, int], None]] = {1: _from_1, 2: _from_2}
+    steps: dict[int, Callable[[sqlite3.Connection, int], None]] = {1: _from_1}
     for number in range(version, VERSION):
         steps[number](connection, now_ms)
 
@@ -144,10 +144,11 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def _from_1(connection: sqlite3.Connection, now_ms: int) -> None:
-    """Version 1 kept one table of entries, with ids of targets as text, and forgot epochs and base fees."""
+    """Version 1 kept one table of entries, with ids of targets as text, and no index of the ledger's events."""
     for table in ("entries", "bundles", "sealed_nonces"):
         connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-    _run(connection, _JOURNAL)
+    _run(connection, _NEW_IN_2)
+    _index_events(connection)
     names = connection.execute(
         "SELECT target FROM old_entries UNION SELECT target FROM old_bundles ORDER BY target"
     ).fetchall()
@@ -178,23 +179,24 @@ def _from_1(connection: sqlite3.Connection, now_ms: int) -> None:
         write()
         # Terms of nobody: at the next start those of the configuration are in force.
         connection.execute(
-            "INSERT INTO targets VALUES (?, ?, x'', 0, ?, ?, ?, 0, 0)", (number, name, arrival_seq, after, count)
+            "INSERT INTO targets VALUES (?, ?, x'', 0, ?, ?, ?, ?, 0, 0)",
+            (number, name, terms_check(number, name, b"", 0), arrival_seq, after, count),
         )
         bundles = connection.execute("SELECT sequence, digest, data FROM old_bundles WHERE target = ?", (name,))
         connection.executemany(
             "INSERT INTO bundles VALUES (?, ?, ?, ?)",
             ((row_id(number, sequence), digest, crc32(data), data) for sequence, digest, data in bundles),
         )
-        connection.execute(
-            "INSERT INTO sealed_nonces SELECT ?, sender, nonce FROM old_sealed_nonces WHERE target = ?", (number, name)
+        nonces = connection.execute("SELECT sender, nonce FROM old_sealed_nonces WHERE target = ?", (name,))
+        connection.executemany(
+            "INSERT INTO sealed_nonces VALUES (?, ?, ?, ?)",
+            ((number, sender, nonce, nonce_check(number, sender, nonce)) for sender, nonce in nonces),
         )
     for table in ("entries", "bundles", "sealed_nonces"):
         connection.execute(f"DROP TABLE old_{table}")
 
 
-def _from_2(connection: sqlite3.Connection, _now_ms: int) -> None:
-    """Version 2 kept the ledger's events without an index."""
-    _run(connection, _EVENTS)
+def _index_events(connection: sqlite3.Connection) -> None:
     rows = connection.execute("SELECT height, position, result FROM commands")
     connection.executemany(
         "INSERT INTO event_index VALUES (?, ?, ?, ?)",

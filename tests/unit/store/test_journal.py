@@ -157,7 +157,10 @@ def test_the_base_fee_in_force_stays_until_the_configuration_says_another(store:
 
     def seal(connection: sqlite3.Connection) -> None:
         journal.set_base_fee(connection, row.number, 9)
-        connection.execute("INSERT INTO epochs VALUES (?, x'00000001', 3)", (row.number,))
+        bundle = JournalBundle(T, 3, b"d" * 32, b"the file")
+        journal.append_bundle(
+            connection, row.number, bundle, now_ms=NOW, txids=[], superseded=[], nonces=[], keys=[b"\0\0\0\1"]
+        )
 
     run(store, seal)
     assert opened(store).base_fee_wei == 9
