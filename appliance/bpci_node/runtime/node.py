@@ -219,8 +219,9 @@ class Node:
 
         Raises:
             NotFoundError: no such target (``entry.target``).
-            LimitError, StorageError: as :meth:`Prover.header`.
+            LimitError, StorageError: as :meth:`Prover.header`, or the writer stands still (``storage.stalled``).
         """
+        self.intake.require_writer()
         return await self._prover.header(self.intake.pool(target), certificate=self.certificate, now_ms=clock_ms())
 
     async def prove(self, target: str, txids: Sequence[bytes], keys: Sequence[bytes]) -> MempoolProof:
@@ -231,8 +232,9 @@ class Node:
             keys: buckets, 4 bytes each.
         Raises:
             NotFoundError: no such target (``entry.target``), or an entry does not wait (``entry.not_waiting``).
-            LimitError, StorageError: as :meth:`Prover.prove`.
+            LimitError, StorageError: as :meth:`Prover.prove`, or the writer stands still (``storage.stalled``).
         """
+        self.intake.require_writer()
         return await self._prover.prove(
             self.intake.pool(target), txids, keys, certificate=self.certificate, now_ms=clock_ms()
         )

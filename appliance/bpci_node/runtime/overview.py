@@ -140,7 +140,6 @@ class Overview:
     async def _read(self, target: str, look: Callable[[Pool], T]) -> T:
         """Let ``look`` see a pool from the writer's thread, one reader at a time."""
         held = self._intake.pool(target)
-        self._intake.require_writer()
 
         def job(connection: Connection) -> T:
             held.refresh(connection)
@@ -151,7 +150,8 @@ class Overview:
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
-        """Count one read while it is answered, unless that would be too many."""
+        """Count one read while it is answered, unless that would be too many, or the writer stands still."""
+        self._intake.require_writer()
         if self._readers >= MAX_READERS:
             raise LimitError("too many reads wait", code="limit.busy", hint="Try again in a second.")
         self._readers += 1

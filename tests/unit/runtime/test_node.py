@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -276,3 +277,29 @@ def test_concurrent_batches_get_different_numbers(make_config: Make, mainnet: li
             assert node.store.writer.statistics.commits < 25
 
     asyncio.run(scenario())
+
+
+def test_while_the_disk_hangs_nothing_is_taken_in_and_nothing_piles_up(
+    make_config: Make, mainnet: list[Transaction], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "STALL_SECONDS", 0.2)
+
+    async def run() -> None:
+        async with running(make_config()) as node:
+            gate = threading.Event()
+            stuck = node.store.writer.submit(lambda _connection: gate.wait(10))
+            first = asyncio.create_task(node.intake.accept(T, [mainnet[0].raw]))
+            await asyncio.sleep(0.4)
+            for call in (node.intake.accept(T, [mainnet[1].raw]), node.overview.summary(T)):
+                with pytest.raises(StorageError) as found:
+                    await call
+                assert found.value.code == "storage.stalled"
+            assert [item.code for item in node.obstacles()] == ["storage.stalled"]
+            gate.set()
+            await asyncio.wrap_future(stuck)
+            assert codes_of(await first) == []
+            assert codes_of(await node.intake.accept(T, [mainnet[1].raw])) == []
+            assert node.obstacles() == []
+            assert node.intake.waiting_bytes == 0
+
+    asyncio.run(run())
