@@ -30,15 +30,15 @@ class Room:
     dearest_wei: int
     """The greatest fee rate at which one of them is reckoned, wei per gas."""
     sum_wei: int
-    """The fee rates at which they are reckoned, added."""
+    """What they are reckoned at together, wei."""
 
     def least_fee(self, floor_gas: int, percent: int) -> int:
         """Return the least fee rate, wei per gas, of a newcomer that uses at least ``floor_gas``.
 
-        It outbids the dearest of them per gas. And it outbids all of them together, each reckoned as a plain transfer,
-        itself by the gas that it uses at least: one large entry does not push many small ones out for the fee of one.
+        It outbids the dearest of them per gas. And it outbids all of them together by the gas that it uses at least:
+        one large entry does not push many small ones out for the fee of one.
         """
-        together = -(-outbidding(self.sum_wei * MIN_GAS, percent) // floor_gas)
+        together = -(-outbidding(self.sum_wei, percent) // floor_gas)
         return max(outbidding(self.dearest_wei, percent), together)
 
 
@@ -107,6 +107,8 @@ class Ranking:
         chosen: dict[bytes, Entry] = {}
         dearest = total = 0
         for weakest, price in self.weakest():
+            if weakest is replaced:
+                continue
             sender, first = weakest.leaf.sender, weakest.leaf.nonce
             if sender == newcomer.leaf.sender:  # what runs before the newcomer stays, or it could not run itself
                 first = max(first, newcomer.leaf.nonce + 1)
@@ -116,7 +118,9 @@ class Ranking:
                 if entry.leaf.txid in chosen or entry is replaced:
                     continue
                 chosen[entry.leaf.txid] = entry
-                dearest, total = max(dearest, price), total + price
+                # One that pushed others out is reckoned whole, or what it owes for them would be forgotten with it.
+                dearest = max(dearest, price)
+                total += price * (entry.transaction.floor_gas if entry.is_bound else MIN_GAS)
                 count -= 1
                 raw_bytes -= len(entry.transaction.raw)
                 if count <= 0 and raw_bytes <= 0:

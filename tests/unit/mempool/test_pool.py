@@ -1,14 +1,9 @@
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bpci_node.errors import BpciError, LimitError, RefusedError
 from bpci_node.mempool.bucket_key import bucket_id
-from bpci_node.mempool.entry import make_entry
 from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.pool import Pool
 from bpci_node.mempool.target import TargetConfig
@@ -195,72 +190,3 @@ def test_a_journal_of_another_chain_is_not_restored(sign_raw: Sign) -> None:
     with pytest.raises(RefusedError) as caught:
         Pool(TARGET).restore(decode_transaction(sign_raw(chain_id=2)), 1, 1)
     assert caught.value.code == "entry.chain"
-
-
-class PoolMachine(RuleBasedStateMachine):
-    """Random insertions, replacements and seals, against a model that recomputes everything from a plain list."""
-
-    sign: Sign
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = Pool(TargetConfig("eip155:1", base_fee_wei=50, fee_bin_wei=20), PoolLimits(per_sender=3))
-        self.model: dict[tuple[bytes, int], tuple[Transaction, int]] = {}
-        self.sealed: dict[bytes, int] = {}
-        self.arrival = 0
-
-    @rule(key=st.integers(1, 3), nonce=st.integers(0, 4), fee=st.integers(1, 300), value=st.integers(0, 1))
-    def insert(self, key: int, nonce: int, fee: int, value: int) -> None:
-        tx = decode_transaction(type(self).sign(key, nonce=nonce, max_fee=fee, tip=fee, value=value))
-        self.arrival += 1
-        old = self.model.get((tx.sender, nonce))
-        waiting = sum(sender == tx.sender for sender, _ in self.model)
-        if nonce <= self.sealed.get(tx.sender, -1):
-            code = "entry.nonce"
-        elif old is not None and old[0].txid == tx.txid:
-            code = "entry.duplicate"
-        elif old is not None and fee * 10 < old[0].max_fee * 11:
-            code = "entry.underpriced"
-        elif old is None and waiting >= 3:
-            code = "entry.sender_limit"
-        else:
-            self.pool.insert(tx, self.arrival, self.arrival)
-            self.model[tx.sender, nonce] = (tx, self.arrival)
-            return
-        with pytest.raises(RefusedError) as caught:
-            self.pool.insert(tx, self.arrival, self.arrival)
-        assert caught.value.code == code
-
-    @rule(key=st.integers(1, 3), nonce=st.integers(0, 4))
-    def settle(self, key: int, nonce: int) -> None:
-        sender = decode_transaction(type(self).sign(key)).sender
-        self.pool.settle(sender, nonce)
-        self.sealed[sender] = max(nonce, self.sealed.get(sender, -1))
-        self.model = {place: item for place, item in self.model.items() if place[0] != sender or place[1] > nonce}
-
-    @rule(base_fee=st.integers(0, 200))
-    def reprice(self, base_fee: int) -> None:
-        self.pool.reprice(base_fee)
-
-    @invariant()
-    def same_as_the_model(self) -> None:
-        assert len(self.pool) == len(self.model)
-        assert self.pool.raw_bytes == sum(len(tx.raw) for tx, _ in self.model.values())
-        entries = [
-            make_entry(tx, self.pool.target, arrival_seq=arrival, arrival_ms=arrival)
-            for tx, arrival in self.model.values()
-        ]
-        keys = Counter(entry.bucket_key for entry in entries)
-        buckets = self.pool.buckets()
-        assert [(bucket.key, len(bucket)) for bucket in buckets] == sorted(keys.items())
-        for bucket in buckets:
-            members = sorted((e for e in entries if e.bucket_key == bucket.key), key=lambda e: e.leaf.order_key)
-            leaves = [merkle.leaf_hash(entry.leaf.encode()) for entry in members]
-            assert bucket.merkle_root() == merkle.root_of(leaves)
-
-
-def test_random_histories_equal_the_model(sign_raw: Sign) -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
-    PoolMachine.sign = staticmethod(sign_raw)
-    run_state_machine_as_test(PoolMachine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
