@@ -1,4 +1,4 @@
-"""Write the test vectors of the specification: ``PYTHONPATH=appliance python scripts/make_vectors.py``.
+"""Write the test vectors of the specification: ``PYTHONPATH=appliance:. python scripts/make_vectors.py``.
 
 A test compares the files with what the code computes. A difference means that a byte layout has changed, which is a
 change of the specification, never of the vectors alone.
@@ -34,6 +34,7 @@ from bpci_node.primitives.ethereum import decode_transaction
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner, derive_keys, did_of, seed_of, sign_object
 from bpci_node.primitives.merkle import EMPTY_ROOT, audit_path, leaf_hash, prove, root_of
+from scripts.ledger_vectors import ledger_2
 
 PHRASE = "abandon " * 23 + "art"
 DIRECTORY = Path(__file__).resolve().parents[1] / "docs/spec/vectors"
@@ -348,6 +349,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "merkle-inclusion.json": merkle_inclusion,
     "mempool-proof.json": mempool_proof,
     "ledger.json": ledger,
+    "ledger-2.json": lambda: hexed(ledger_2(PHRASE)),
 }
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bpci_node.chain.parameters import AssetRule
-from bpci_node.chain.state import Overlay, View
+from bpci_node.chain.state import Overlay, State, View
 from bpci_node.errors import RefusedError
 from bpci_node.primitives.amounts import MAX_AMOUNT
 from bpci_node.primitives.record import load_record, save_record
@@ -51,6 +51,18 @@ class Asset:
         }
 
 
+def list_assets(state: State) -> list[Asset]:
+    """Return the table of assets in order of their ids."""
+    return [_asset(data) for _, data in state.entries(b"asset/")]
+
+
+def list_balances(state: State, account: str) -> dict[str, int]:
+    """Return what ``account`` may spend: asset id to amount, in order of ids."""
+    prefix = f"balance/{account}/".encode("ascii")
+    entries = state.entries(prefix)
+    return {key.removeprefix(prefix).decode("ascii"): load_record(data)["amount"] for key, data in entries}
+
+
 def find_asset(state: View, asset_id: str) -> Asset:
     """Return the asset of that id.
 
@@ -60,8 +72,7 @@ def find_asset(state: View, asset_id: str) -> Asset:
     data = state.get(_asset_entry(asset_id))
     if data is None:
         raise RefusedError("this ledger has no such asset", code="asset.unknown", hint="Look at the table of assets.")
-    stored = load_record(data)
-    return Asset(stored["id"], stored["decimals"], stored["cap"], stored["genesis"], stored["minted"], stored["burned"])
+    return _asset(data)
 
 
 def create_asset(state: Overlay, rule: AssetRule, supply: int) -> None:
@@ -128,6 +139,11 @@ def debit(state: Overlay, account: str, asset_id: str, amount: int) -> None:
 def balance_entry(account: str, asset_id: str) -> bytes:
     """Return the state key of a balance."""
     return f"balance/{account}/{asset_id}".encode("ascii")
+
+
+def _asset(data: bytes) -> Asset:
+    stored = load_record(data)
+    return Asset(stored["id"], stored["decimals"], stored["cap"], stored["genesis"], stored["minted"], stored["burned"])
 
 
 def _set_balance(state: Overlay, account: str, asset_id: str, amount: int) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from bpci_node.chain.block import SignedBlock, decode_signed_block, verify_block
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import Machine
@@ -38,9 +42,10 @@ def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBl
             hint="This data directory belongs to another network. Choose another one, or correct the configuration.",
         )
     block = last.block
-    machine = Machine(
-        genesis, entries=store.load_state(), height=block.height, time_ms=block.time_ms, version=block.version
-    )
+    with _no_collection():
+        machine = Machine(
+            genesis, entries=store.load_state(), height=block.height, time_ms=block.time_ms, version=block.version
+        )
     root = machine.root_of_last()
     if root != block.state_root:
         raise StorageError(
@@ -51,6 +56,18 @@ def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBl
             height=block.height,
         )
     return machine, last
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from looking at a million new objects again and again; none of them is garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _read(data: bytes, genesis: Genesis) -> SignedBlock:

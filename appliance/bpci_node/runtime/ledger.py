@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bpci_node.chain.account import load_account
+from bpci_node.chain.assets import list_assets, list_balances
 from bpci_node.chain.block import decode_signed_block
+from bpci_node.chain.defaults import default_parameters
+from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.chain.genesis import Genesis, decode_genesis
 from bpci_node.chain.registration import ACTIVE, NodeRecord
 from bpci_node.chain.registry import find_node, list_nodes
@@ -159,6 +162,39 @@ class EmbeddedLedger:
             raise NotFoundError("there is no such account", code="chain.account")
         return account.as_map()
 
+    async def balances(self, account_id: str) -> dict[str, int]:
+        """Return what an account may spend, asset id to amount; empty for one that has nothing."""
+        return list_balances(self._state(), account_id) if ACCOUNT_FORM.fullmatch(account_id) else {}
+
+    async def assets(self) -> list[dict[str, Any]]:
+        """Return the table of assets with their supplies, in order of their ids."""
+        return [asset.as_map() | {"supply": asset.supply} for asset in list_assets(self._state())]
+
+    async def prove(self, key: bytes) -> tuple[int, bytes | None, bytes]:
+        """Return what stands at a state key after the last block, and its proof.
+
+        Returns:
+            height of the block whose ``state_root`` the proof leads to, the value or ``None``, the encoded state proof.
+        """
+        return await self._run(lambda: self._prove(key))
+
+    def _prove(self, key: bytes) -> tuple[int, bytes | None, bytes]:
+        state = self._state()
+        return self.height, state.get(key), state.prove(key).encode()
+
+    async def events(self, subject: str, *, after: tuple[int, int, int] = (0, 0, 0), limit: int = 100) -> list[Any]:
+        """Return the events of a kind or of an account, in the order of the ledger.
+
+        Args:
+            after: height, position and number of the last one that is known.
+        """
+        self._state()
+        rows = await asyncio.to_thread(self._blocks.find_events, subject, after=after, limit=limit)
+        return [
+            {"height": height, "position": position, "number": number} | codec.decode(result)["events"][number]
+            for height, position, number, result in rows
+        ]
+
     async def block(self, height: int) -> dict[str, Any]:
         """Return a block with its commands and results.
 
@@ -203,7 +239,7 @@ def _genesis(store: Store, name: str, signer: Signer, now_ms: int) -> Genesis:
     """Return the stored genesis, or begin a ledger and store its genesis."""
     stored = store.meta("genesis")
     if stored is None:
-        genesis = Genesis(name=name, registry_key=signer.public_key, time_ms=now_ms)
+        genesis = Genesis(name, signer.public_key, now_ms, default_parameters(signer.public_key))
         store.set_meta("genesis", genesis.encode())
         return genesis
     genesis = decode_genesis(stored)

@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -105,3 +107,14 @@ def test_what_is_not_of_the_form_is_refused(value):
 def test_random_bytes_raise_nothing_but_our_errors(data):
     with pytest.raises(BpciError):
         decode_state_proof(data)
+
+
+def test_the_published_proofs_lead_to_the_published_root():
+    path = Path(__file__).parents[3] / "docs/spec/vectors/ledger-2.json"
+    vectors = json.loads(path.read_text())
+    root = bytes.fromhex(vectors["blocks"][-1]["state_root"][2:])
+    for item in vectors["state_proofs"]:
+        key, proof = (bytes.fromhex(item[name][2:]) for name in ("key", "proof"))
+        value = None if item["value"] is None else bytes.fromhex(item["value"][2:])
+        verify_state(root, key, value, decode_state_proof(proof))
+    assert sum(item["value"] is None for item in vectors["state_proofs"]) == 2
