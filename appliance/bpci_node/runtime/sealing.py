@@ -76,7 +76,7 @@ class Sealer:
             self._pool.reprice(connection, base_fee_wei)
         pool = self._pool.pool
         gas = pool.target.gas_limit if gas_limit is None else gas_limit
-        selected = select(pool, gas)
+        selected = select(pool.runnable(), gas)
         last = journal.last_bundle(InJob(connection), pool.target.id)
         sequence, parent = (1, NO_PARENT) if last is None else (last[0] + 1, last[1])
         sealed = seal_bundle(
