@@ -137,6 +137,9 @@ class _NodeCollector(Collector):
         yield GaugeMetricFamily(
             "bpci_recovery_workers", "Processes that recover senders", value=intake.recovery.running
         )
+        yield GaugeMetricFamily(
+            "bpci_store_waiting_jobs", "Jobs that wait for the next commit", value=self._node.store.writer.waiting
+        )
         yield CounterMetricFamily(
             "bpci_recovery_crashes", "Processes that failed over a batch", value=intake.recovery.crashes
         )

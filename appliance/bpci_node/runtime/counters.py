@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Step: TypeAlias = Literal["recover", "state", "insert", "receipts", "cancel", "root", "prove", "seal"]
+Step: TypeAlias = Literal["recover", "state", "insert", "receipts", "cancel", "root", "prove", "seal", "compact"]
 """What is timed. ``recover``, ``insert`` and ``receipts`` are for a whole batch."""
 
 MAX_CODES = 100

@@ -141,7 +141,7 @@ class Node:
             timings=self.timings,
         )
         self.overview = Overview(self.store, self.intake, make_header=self.header)
-        self.upkeep = Upkeep(self.store, self.pools.values(), config.journal, clock_ms)
+        self.upkeep = Upkeep(self.store, self.pools.values(), config.journal, clock_ms, timings=self.timings)
         self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
 
     def _require_same_identity(self) -> None:

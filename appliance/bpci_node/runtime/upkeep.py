@@ -13,6 +13,7 @@ from sqlite3 import Connection
 
 from bpci_node.errors import BpciError
 from bpci_node.runtime.config import JournalSection
+from bpci_node.runtime.counters import Timings
 from bpci_node.runtime.service import log_error
 from bpci_node.runtime.target_pool import TargetPool
 from bpci_node.store import compaction
@@ -34,7 +35,13 @@ class Upkeep:
     """The upkeep of one node's journal."""
 
     def __init__(
-        self, store: Store, pools: Iterable[TargetPool], section: JournalSection, clock_ms: Callable[[], int]
+        self,
+        store: Store,
+        pools: Iterable[TargetPool],
+        section: JournalSection,
+        clock_ms: Callable[[], int],
+        *,
+        timings: Timings,
     ) -> None:
         """Start nothing yet.
 
@@ -43,6 +50,7 @@ class Upkeep:
             clock_ms: Unix milliseconds.
         """
         self._store, self._pools, self._section, self._clock_ms = store, tuple(pools), section, clock_ms
+        self._timings = timings
 
     async def run(self) -> None:
         """Compact again and again, until cancelled. A disk that fails is left alone until the next round."""
@@ -61,9 +69,12 @@ class Upkeep:
         """
         before_ms = self._clock_ms() - self._section.keep_days * DAY_MS
         steps = 0
-        while await asyncio.wrap_future(
-            self._store.writer.submit(lambda connection: self._step(connection, before_ms))
-        ):
+
+        def step(connection: Connection) -> bool:
+            with self._timings.of("compact"):
+                return self._step(connection, before_ms)
+
+        while await asyncio.wrap_future(self._store.writer.submit(step)):
             steps += 1
             await asyncio.sleep(REST_SECONDS)
         return steps

@@ -80,6 +80,11 @@ class Writer:
         self._queue.put(_Job(write, undo, future))
         return future
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for the next transaction."""
+        return self._queue.qsize()
+
     def is_alive(self, patience_seconds: float) -> bool:
         """Tell whether the thread runs, and has not been inside one group for longer than ``patience_seconds``."""
         stuck = self._busy and time.monotonic() - self._beat > patience_seconds

@@ -6,6 +6,7 @@ from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.target import TargetConfig
 from bpci_node.primitives.ethereum import Transaction
 from bpci_node.runtime.config import JournalSection
+from bpci_node.runtime.counters import Timings
 from bpci_node.runtime.target_pool import TargetPool
 from bpci_node.runtime.upkeep import DAY_MS, Upkeep
 from bpci_node.store import journal
@@ -30,7 +31,7 @@ def test_what_left_long_ago_is_forgotten_and_the_pool_says_up_to_which_arrival(
 
     store.writer.submit(leave).result(5)
     now = [2 * DAY_MS]
-    upkeep = Upkeep(store, [pool], JournalSection(keep_days=2), lambda: now[0])
+    upkeep = Upkeep(store, [pool], JournalSection(keep_days=2), lambda: now[0], timings=Timings())
     assert asyncio.run(upkeep.compact()) == 0
     assert pool.status()["forgotten"] == 0
     now[0] += 2
