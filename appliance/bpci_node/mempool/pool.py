@@ -127,12 +127,11 @@ class Pool:
         limits = self.limits
         if old is not None:
             admission.check_replacement(old, tx, limits.replacement_percent)
-        of_source = self._by_source.get(source, 0) - (old is not None and old.source == source)
-        admission.check_quota(
-            old, of_sender=len(self._senders.queue(tx.sender)), of_source=of_source if source else 0, limits=limits
-        )
+        queue = self._senders.queue(tx.sender)
+        of_source = self._by_source.get(source, 0) - (old is not None and old.source == source) if source else 0
+        admission.check_quota(old, of_sender=len(queue), of_source=of_source, limits=limits)
         if state is not None:
-            admission.check_funds(tx, self._senders.queue(tx.sender), state)
+            admission.check_funds(tx, queue, state)
         entry = make_entry(
             tx,
             self.target,
@@ -150,14 +149,14 @@ class Pool:
             admission.check_bucket(len(bucket) - leaving, limits.per_bucket)
         if victims:
             entry = replace(entry, is_bound=True)
-        for gone in victims:
-            self._take_out(gone)
+            for gone in victims:
+                self._take_out(gone)
         self._place(entry, old)
         if state is not None:
             self._weigh(tx.sender, state)
         elif self.is_checked:
             self._ranking.mark(entry, idle=True)
-        return Admission(entry, old.leaf.txid if old else None, tuple(gone.leaf.txid for gone in victims))
+        return Admission(entry, old.leaf.txid if old else None, tuple([gone.leaf.txid for gone in victims]))
 
     def restore(
         self,
