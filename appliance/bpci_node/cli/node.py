@@ -77,6 +77,7 @@ def repair(*, config: Path, only_check: bool, as_json: bool) -> int:
     from bpci_node.cli.repairing import render
     from bpci_node.network.wire import json_view
     from bpci_node.runtime.config import load
+    from bpci_node.runtime.sealing import bundle_guard
     from bpci_node.store import repair as store_repair
 
     loaded = load(config)
@@ -85,7 +86,11 @@ def repair(*, config: Path, only_check: bool, as_json: bool) -> int:
         report = store_repair.check(loaded.state_dir, names)
     else:
         report = store_repair.repair(loaded.state_dir, names, time.time_ns() // 1_000_000)
-    emit(json_view(report.as_map()), as_json, render)
+    found = report.as_map()
+    for name, target in found["targets"].items():
+        remembered = bundle_guard(loaded.state_dir / "guard", name).last()
+        target["guarded_bundle"] = remembered[0] if remembered else 0
+    emit(json_view(found), as_json, render)
     return 1 if only_check and not report.is_sound else 0
 
 

@@ -39,6 +39,11 @@ def _lines_of(target: dict[str, Any]) -> list[str]:
         lines.append(f"lost bundles {_some(target['lost_bundles'])}")
     if target["end_lost"]:
         lines.append(f"the end of the order may be lost: the next arrival is {target['next_arrival']}")
+    if target["guarded_bundle"] > target["last_bundle"]:
+        lines.append(
+            f"bundle {target['guarded_bundle']} was signed and the last one here is {target['last_bundle']}:"
+            " this node does not start under its identity any more, see docs/spec/journal.md"
+        )
     return lines or ["nothing lost"]
 
 

@@ -21,12 +21,21 @@ from bpci_node.store import journal
 from bpci_node.store.journal import InJob, JournalBundle, Reader
 
 
+def bundle_guard(directory: Path, target: str) -> FileSignGuard:
+    """Return the sign guard of a target's bundles.
+
+    Args:
+        directory: where the node keeps its guards.
+    """
+    return FileSignGuard(directory / f"bundles-{target.replace(':', '-')}")
+
+
 class Sealer:
     """Seals the bundles of one target."""
 
     def __init__(self, pool: TargetPool, *, signer: Signer, ledger_id: str, guard_directory: Path) -> None:
         self._pool, self._signer, self._ledger_id = pool, signer, ledger_id
-        self._guard = FileSignGuard(guard_directory / f"bundles-{pool.target.id.replace(':', '-')}")
+        self._guard = bundle_guard(guard_directory, pool.target.id)
         self.shown = 0
         """Sequence of the last bundle that may be shown: the guard remembers it, or one after it."""
 

@@ -41,11 +41,17 @@ def forget_bundles(connection: Connection, keep: int, most: int) -> int:
     for (number,) in connection.execute("SELECT number FROM targets ORDER BY number").fetchall():
         low, high = row_id(number, 0), row_id(number + 1, 0) - 1
         last = connection.execute("SELECT max(id) FROM bundles WHERE id BETWEEN ? AND ?", (low, high)).fetchone()[0]
-        if last is not None:
-            forgotten += connection.execute(
-                "DELETE FROM bundles WHERE id IN (SELECT id FROM bundles WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?)",
-                (low, last - keep, most - forgotten),
-            ).rowcount
+        if last is None:
+            continue
+        ids = connection.execute(
+            "SELECT id FROM bundles WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?", (low, last - keep, most - forgotten)
+        ).fetchall()
+        if ids:
+            connection.executemany("DELETE FROM bundles WHERE id = ?", ids)
+            connection.execute(
+                "UPDATE targets SET forgotten_bundle = ? WHERE number = ?", (split_id(ids[-1][0])[1], number)
+            )
+            forgotten += len(ids)
     return forgotten
 
 

@@ -96,32 +96,56 @@ def open_writer(path: Path) -> sqlite3.Connection:
             hint="Run 'bpci node repair' again; it begins from the copy that it made.",
         )
     with translated(path):
-        frames = wal.scan(path)
+        _require_whole_log(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
         try:
-            _prepare(connection, path, frames)
+            _prepare(connection, path)
         except BaseException:
             connection.close()
             raise
         return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """Open a second connection that can only read.
+def open_reader(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
+    """Open a connection that can only read.
 
+    Args:
+        is_alone: nobody else uses the file, and it has no log: no file is made beside it.
     Raises:
         StorageError: as :func:`open_writer`.
     """
+    mode = "mode=ro&immutable=1" if is_alone else "mode=ro"
     with translated(path):
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA cache_size=-4096")
         connection.execute("PRAGMA busy_timeout=2000")
         return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, frames: wal.WalFrames) -> None:
+def _require_whole_log(path: Path) -> None:
+    """Check that SQLite would read all of the log that was committed, before it throws the rest away.
+
+    Raises:
+        StorageError: it would not (``storage.damaged``).
+    """
+    frames = wal.scan(path)
+    if not frames.last and not frames.is_header_damaged:
+        return
+    # Read-only: the last writer to close a database deletes its log, with what it could not read in it.
+    reader = open_reader(path)
+    try:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        readable = wal.frames_in_use(path)
+    finally:
+        reader.close()
+    if frames.lost_behind(readable):
+        raise damaged_error(path, f"its write-ahead log can be read up to frame {readable}, and more was committed")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     is_new = application == 0 and version == 0 and tables == 0
@@ -160,9 +184,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, frames: wal.WalFrames) 
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    _, readable, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    if frames.lost_behind(readable):
-        raise damaged_error(path, f"its write-ahead log can be read up to frame {readable}, and more was committed")
     if version < schema.VERSION:
         # One transaction: after a power cut there is either the whole schema or what was there before.
         connection.execute("BEGIN IMMEDIATE")

@@ -108,7 +108,7 @@ def open_target(connection: Connection, name: str, terms: bytes, base_fee_wei: i
     ).fetchone()
     if found is None:
         number = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM targets").fetchone()[0]
-        connection.execute("INSERT INTO targets VALUES (?, ?, x'', 0, 0, 0, ?, 0, 0, 0)", (number, name, START))
+        connection.execute("INSERT INTO targets VALUES (?, ?, x'', 0, 0, 0, ?, 0, 0, 0, 0)", (number, name, START))
         _set_terms(connection, number, name, terms, base_fee_wei)
         return open_target(connection, name, terms, base_fee_wei)
     number, base_fee, arrival_seq, running_hash, waiting, forgotten, guarded, kept_terms, check = found

@@ -26,8 +26,6 @@ MARGIN = 1 << 24
 """Arrival numbers that are left out behind a lost end: more than can arrive before the system writes a file back by
 itself, which bounds how far the guard may be behind."""
 
-_MAX_RANGES = 10_000
-
 
 @dataclass(slots=True)
 class TargetLosses:
@@ -38,6 +36,8 @@ class TargetLosses:
     """First and last arrival number of each range of entries that are lost."""
     bundles: list[int] = field(default_factory=list)
     """Sequences of bundles that are lost."""
+    last_bundle: int = 0
+    """Sequence of the last one that is kept, 0 if none is."""
     waiting: int = 0
     """How many of the lost entries waited, as far as the target's own row says so."""
     next_seq: int = 0
@@ -106,13 +106,14 @@ def _settle_target(
 ) -> tuple[TargetLosses, bool]:
     """Settle one target; return what it lost, and whether its own row fits what was salvaged of it."""
     row = sink.execute(
-        "SELECT arrival_seq, running_hash, waiting, forgotten_seq FROM targets WHERE number = ?", (number,)
+        "SELECT arrival_seq, running_hash, waiting, forgotten_seq, forgotten_bundle FROM targets WHERE number = ?",
+        (number,),
     ).fetchone()
     if row is None:
         # Guarded, so that a start looks for the guard; terms of nobody: those of the configuration are in force again.
         check = terms_check(number, name, b"", 0)
-        sink.execute("INSERT INTO targets VALUES (?, ?, x'', 0, ?, 0, ?, 0, 0, 1)", (number, name, check, START))
-    stated_seq, stated_hash, stated_waiting, forgotten_seq = row or (0, START, 0, 0)
+        sink.execute("INSERT INTO targets VALUES (?, ?, x'', 0, ?, 0, ?, 0, 0, 0, 1)", (number, name, check, START))
+    stated_seq, stated_hash, stated_waiting, forgotten_seq, forgotten_bundle = row or (0, START, 0, 0, 0)
     _let_superseded_leave(sink, number, now_ms)
     greatest, hash_after = _last_row(sink, number, name)
     losses = TargetLosses(name)
@@ -133,7 +134,10 @@ def _settle_target(
     )
     count = sink.execute("SELECT count(*) FROM waiting WHERE id BETWEEN ? AND ?", _span(number)).fetchone()[0]
     losses.waiting = max(0, stated_waiting - count)
-    losses.bundles = _missing_bundles(sink, number)
+    losses.bundles, losses.last_bundle = _missing_bundles(sink, number, forgotten_bundle)
+    sink.executemany(
+        "INSERT INTO lost_bundles VALUES (?, ?)", [(row_id(number, sequence), now_ms) for sequence in losses.bundles]
+    )
     losses.next_seq = last + 1
     sink.execute(
         "UPDATE targets SET arrival_seq = ?, running_hash = ?, waiting = ? WHERE number = ?",
@@ -187,16 +191,16 @@ def _missing(sink: sqlite3.Connection, number: int, after: int, last: int) -> It
         yield expected, last
 
 
-def _missing_bundles(sink: sqlite3.Connection, number: int) -> list[int]:
-    """Return the sequences between the first bundle that is kept and the last one that an entry names."""
+def _missing_bundles(sink: sqlite3.Connection, number: int, forgotten: int) -> tuple[list[int], int]:
+    """Return the sequences of bundles that are missing and were neither forgotten nor lost before, and the last one."""
     low, high = _span(number)
     kept = {split_id(row[0])[1] for row in sink.execute("SELECT id FROM bundles WHERE id BETWEEN ? AND ?", (low, high))}
-    least, most = sink.execute(
-        "SELECT min(bundle), max(bundle) FROM gone WHERE id BETWEEN ? AND ? AND bundle > 0", (low, high)
-    ).fetchone()
-    most = max(most or 0, *kept, 0)
-    first = min(kept, default=least or 1)
-    return [sequence for sequence in range(first, most + 1) if sequence not in kept][:_MAX_RANGES]
+    named = sink.execute("SELECT max(bundle) FROM gone WHERE id BETWEEN ? AND ?", (low, high)).fetchone()[0]
+    most = max(named or 0, *kept, 0)
+    known = kept | {
+        split_id(row[0])[1] for row in sink.execute("SELECT id FROM lost_bundles WHERE id BETWEEN ? AND ?", (low, high))
+    }
+    return [sequence for sequence in range(forgotten + 1, most + 1) if sequence not in known], max(kept, default=0)
 
 
 def _let_superseded_leave(sink: sqlite3.Connection, number: int, now_ms: int) -> None:

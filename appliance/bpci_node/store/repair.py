@@ -78,6 +78,7 @@ class Report:
                         str(seq): txid for (name, seq), txid in sorted(self.txids.items()) if name == target.name
                     },
                     "lost_bundles": target.bundles,
+                    "last_bundle": target.last_bundle,
                     "end_lost": target.is_end_lost,
                     "next_arrival": target.next_seq,
                 }
@@ -171,9 +172,7 @@ def _build(directory: Path, source: Path, target_names: tuple[str, ...], now_ms:
             sink.execute("BEGIN IMMEDIATE")
             schema.create(sink)
             findings = read_all(pages, sink, target_names)
-            frames = wal.scan(path)
-            is_log_damaged = frames.is_header_damaged or bool(pages.wal.damaged)
-            targets = settle(sink, findings, guards, is_log_damaged=is_log_damaged, now_ms=now_ms)
+            targets = settle(sink, findings, guards, is_log_damaged=bool(pages.wal.damaged), now_ms=now_ms)
             txids = _lost_txids(pages, findings, targets)
             sink.execute(f"PRAGMA application_id={APPLICATION_ID}")
             sink.execute(f"PRAGMA user_version={schema.VERSION}")
@@ -188,7 +187,7 @@ def _build(directory: Path, source: Path, target_names: tuple[str, ...], now_ms:
 def _check_by_sqlite(path: Path, findings: Findings) -> None:
     """Let SQLite compare indexes with their tables, which reading rows does not."""
     try:
-        reader = open_reader(path)
+        reader = open_reader(path, is_alone=not wal.scan(path).last)
         try:
             with translated(path):
                 answers = [row[0] for row in reader.execute("PRAGMA integrity_check(10)")]

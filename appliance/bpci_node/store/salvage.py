@@ -117,6 +117,8 @@ def read_all(source: PageFile, sink: sqlite3.Connection, target_names: Sequence[
                 reader.take_orphans(number, [table for table in tables if table.types])
     findings.names = reader.names
     findings.unreadable_pages |= set(source.wal.damaged)
+    if source.wal.is_broken:
+        findings.broken.add("write-ahead log")
     findings.unreadable_pages |= {number for number in range(1, source.count + 1) if source.is_missing(number)}
     return findings
 
@@ -232,7 +234,7 @@ class _Reader:
             return bool(0 < values[0] < 1 << SEQ_BITS)
         if name == "bundles":
             return bool(values[0] >= 1 << SEQ_BITS and crc32(values[3]) == values[2])
-        if name in ("cancellations", "losses"):
+        if name in ("cancellations", "losses", "lost_bundles"):
             return bool(values[0] >= 1 << SEQ_BITS)
         if name in ("waiting", "gone"):
             return self._name_of(name, values) is not None

@@ -48,6 +48,7 @@ CREATE TABLE targets (
     running_hash BLOB NOT NULL,
     waiting INTEGER NOT NULL,
     forgotten_seq INTEGER NOT NULL,
+    forgotten_bundle INTEGER NOT NULL,
     guarded INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE waiting (
@@ -99,6 +100,10 @@ CREATE TABLE epochs (
 CREATE TABLE losses (
     id INTEGER PRIMARY KEY,
     last_seq INTEGER NOT NULL,
+    found_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE lost_bundles (
+    id INTEGER PRIMARY KEY,
     found_ms INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE event_index (
@@ -179,7 +184,7 @@ def _from_1(connection: sqlite3.Connection, now_ms: int) -> None:
         write()
         # Terms of nobody: at the next start those of the configuration are in force.
         connection.execute(
-            "INSERT INTO targets VALUES (?, ?, x'', 0, ?, ?, ?, ?, 0, 0)",
+            "INSERT INTO targets VALUES (?, ?, x'', 0, ?, ?, ?, ?, 0, 0, 0)",
             (number, name, terms_check(number, name, b"", 0), arrival_seq, after, count),
         )
         bundles = connection.execute("SELECT sequence, digest, data FROM old_bundles WHERE target = ?", (name,))

@@ -10,6 +10,7 @@ Source: SQLite file format, section 4.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct, unpack
@@ -49,6 +50,8 @@ class WalPages:
     """Where the latest image of a page that holds begins in the log, by the page's number."""
     damaged: tuple[int, ...]
     """Pages whose latest image does not hold, ascending."""
+    is_broken: bool
+    """Whether SQLite would not read all of it: a frame does not hold, and transactions that count stand behind it."""
     page_count: int
     """Pages of the database after the last transaction; 0 if there is none."""
     page_bytes: int
@@ -89,6 +92,15 @@ def scan(path: Path) -> WalFrames:
     return WalFrames(is_header_damaged=False, last=last, commits=tuple(commits))
 
 
+def frames_in_use(path: Path) -> int:
+    """Return how many frames SQLite reads, while a connection to the database at ``path`` is in a transaction.
+
+    Source: SQLite WAL-mode file format, section 2.1: mxFrame of the index's header.
+    """
+    with path.with_name(path.name + "-shm").open("rb") as file:
+        return int.from_bytes(file.read(20)[16:], sys.byteorder)
+
+
 def read_pages(log: bytes, page_bytes: int) -> WalPages:
     """Check every frame of a log against the one before it, and return what holds.
 
@@ -99,7 +111,7 @@ def read_pages(log: bytes, page_bytes: int) -> WalPages:
         page_bytes: length of a page, for a log whose header is damaged.
     """
     if len(log) < _HEADER.size + _FRAME.size + page_bytes:
-        return WalPages({}, (), 0, 0)
+        return WalPages({}, (), is_broken=False, page_count=0, page_bytes=0)
     header = _read_header(log[: _HEADER.size])
     if header is None:
         salts = list(_FRAME.unpack_from(log, _HEADER.size)[2:4])
@@ -109,23 +121,26 @@ def read_pages(log: bytes, page_bytes: int) -> WalPages:
         order = _MAGIC[int.from_bytes(log[:4], "big")]
     before = _HEADER.unpack_from(log)[6:]
     frames: list[tuple[int, int, int, bool]] = []
-    is_whole, readable, last = True, 0, 0
     length = _FRAME.size + page_bytes
+    last = end = readable = 0
+    is_whole = is_transaction_whole = True
     for number, at in enumerate(range(_HEADER.size, len(log) - length + 1, length), start=1):
         page, pages_after_commit, salt_1, salt_2, *checksum = _FRAME.unpack_from(log, at)
         is_ours = [salt_1, salt_2] == salts
-        holds = is_ours and tuple(checksum) == _checksum(
-            log[at : at + 8] + log[at + _FRAME.size : at + length], order, before
-        )
+        covered = log[at : at + 8] + log[at + _FRAME.size : at + length]
+        holds = is_ours and tuple(checksum) == _checksum(covered, order, before)
         before = tuple(checksum)
+        is_transaction_whole = is_transaction_whole and holds
         is_whole = is_whole and holds
-        if is_ours:
-            last = number
-        if is_whole and pages_after_commit:
-            readable = number
         frames.append((page, pages_after_commit, at + _FRAME.size, holds))
-    commits = [number for number, (_, size, _, holds) in enumerate(frames, start=1) if size and holds and number < last]
-    end = max([readable, *commits])
+        last = number if is_ours else last
+        if is_ours and pages_after_commit:
+            # The last transaction of all counts if it is whole; one before it was synced before the next began.
+            end = number if is_transaction_whole else end
+            readable = number if is_whole else readable
+            is_transaction_whole = True
+    commits = (number for number, (_, size, _, holds) in enumerate(frames, start=1) if size and holds)
+    end = max([end, *(number for number in commits if number < last)])
     offsets: dict[int, int] = {}
     damaged: set[int] = set()
     page_count = 0
@@ -136,7 +151,8 @@ def read_pages(log: bytes, page_bytes: int) -> WalPages:
             page_count = pages_after_commit or page_count
         else:
             damaged.add(page)
-    return WalPages(offsets, tuple(sorted(damaged)), page_count, page_bytes)
+    is_broken = end > (readable if header else 0)
+    return WalPages(offsets, tuple(sorted(damaged)), is_broken, page_count, page_bytes)
 
 
 def _read_header(head: bytes) -> tuple[int, list[int]] | None:
