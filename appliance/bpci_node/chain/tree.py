@@ -7,8 +7,8 @@ An update makes new pages and branches from the leaves that it touches up to the
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from bpci_node.primitives.hashing import sha256
@@ -23,17 +23,23 @@ W = TypeVar("W", bound=tuple[bytes, bytes, bytes | None])
 
 
 class _Page:
-    """Neighbouring leaves in order of their paths."""
+    """Neighbouring leaves in order of their paths, packed: an object each would double what a key takes in memory."""
 
-    __slots__ = ("hash", "keys", "leaves", "paths", "values")
+    __slots__ = ("bits", "hash", "keys", "leaves", "paths", "values")
 
     def __init__(
-        self, paths: Sequence[bytes], leaves: Sequence[bytes], keys: Sequence[bytes], values: Sequence[bytes]
+        self, paths: bytes, bits: bytes, leaves: list[bytes], keys: tuple[bytes, ...], values: tuple[bytes, ...]
     ) -> None:
-        # Paths and leaf hashes are packed: an object each would double what a key takes in memory.
-        self.paths, self.leaves = b"".join(paths), b"".join(leaves)
-        self.keys, self.values = tuple(keys), tuple(values)
-        self.hash: bytes = _fold([int.from_bytes(path) for path in paths], leaves)
+        """Take the leaves, at least one.
+
+        Args:
+            paths: 32 bytes each.
+            bits: the first bit in which each path differs from the one before it; one less than there are leaves.
+            leaves: their hashes.
+        """
+        self.paths, self.bits, self.leaves = paths, bits, b"".join(leaves)
+        self.keys, self.values = keys, values
+        self.hash: bytes = _fold(bits, leaves)
 
 
 class _Branch:
@@ -108,10 +114,24 @@ def _update(node: _Node | None, writes: list[Write], depth: int) -> _Node | None
         return _Branch(children, depth) if any(child is not None for child in children) else None
     if node is None:
         return _grow([(path, key, value) for path, key, value in writes if value is not None], depth)
-    entries: dict[bytes, tuple[bytes, bytes, bytes]] = {}
-    for position, key in enumerate(node.keys):
-        at = 32 * position
-        entries[node.paths[at : at + 32]] = (node.leaves[at : at + 32], key, node.values[position])
+    return _with_new_values(node, writes) or _with_new_keys(node, writes, depth)
+
+
+def _with_new_values(page: _Page, writes: list[Write]) -> _Page | None:
+    """Return ``page`` after ``writes`` that concern keys which it has and keeps, ``None`` if there are others."""
+    leaves, values = _pieces(page.leaves), list(page.values)
+    for path, key, value in writes:
+        if value is None or key not in page.keys:
+            return None
+        position = page.keys.index(key)
+        leaves[position], values[position] = state_leaf(path, sha256(value)), value
+    return _Page(page.paths, page.bits, leaves, page.keys, tuple(values))
+
+
+def _with_new_keys(page: _Page, writes: list[Write], depth: int) -> _Node | None:
+    """Return what takes the place of ``page`` after ``writes`` that add keys or remove some."""
+    leaves = zip(_pieces(page.leaves), page.keys, page.values, strict=True)
+    entries = dict(zip(_pieces(page.paths), leaves, strict=True))
     for path, key, value in writes:
         if value is None:
             entries.pop(path, None)
@@ -123,9 +143,19 @@ def _update(node: _Node | None, writes: list[Write], depth: int) -> _Node | None
         return None
     paths = sorted(entries)
     ordered = [entries[path] for path in paths]
-    return _Page(
-        paths, [entry[0] for entry in ordered], [entry[1] for entry in ordered], [entry[2] for entry in ordered]
-    )
+    return _new_page(paths, [leaf for leaf, _, _ in ordered], [(key, value) for _, key, value in ordered])
+
+
+def _new_page(paths: list[bytes], leaves: list[bytes], entries: list[tuple[bytes, bytes]]) -> _Page:
+    """Return the page of these leaves, whose paths rise."""
+    numbers = [int.from_bytes(path) for path in paths]
+    bits = bytes([256 - (one ^ other).bit_length() for one, other in pairwise(numbers)])
+    keys, values = zip(*entries, strict=True)
+    return _Page(b"".join(paths), bits, leaves, keys, values)
+
+
+def _pieces(packed: bytes) -> list[bytes]:
+    return [packed[at : at + 32] for at in range(0, len(packed), 32)]
 
 
 def _grow(entries: list[tuple[bytes, bytes, bytes]], depth: int) -> _Node | None:
@@ -135,11 +165,10 @@ def _grow(entries: list[tuple[bytes, bytes, bytes]], depth: int) -> _Node | None
     if len(entries) > MAX_PAGE:
         return _Branch([_grow(part, depth + 1) for part in _parts(entries, depth)], depth)
     entries.sort()
-    return _Page(
+    return _new_page(
         [path for path, _, _ in entries],
         [state_leaf(path, sha256(value)) for path, _, value in entries],
-        [key for _, key, _ in entries],
-        [value for _, _, value in entries],
+        [(key, value) for _, key, value in entries],
     )
 
 
@@ -171,24 +200,19 @@ def _combine(hashes: list[bytes | None], bit: int) -> bytes | None:
     return hashes[0]
 
 
-def _fold(paths: list[int], leaves: Sequence[bytes]) -> bytes:
-    """Return the hash over leaves in order of their paths, at least one.
+def _fold(bits: Sequence[int], leaves: Sequence[bytes]) -> bytes:
+    """Return the hash over leaves in order of their paths, at least one; ``bits`` say where neighbours part.
 
-    Neighbours part at the first bit in which their paths differ. A subtree is complete once the next neighbour parts
-    from it at an earlier bit than its own node's.
+    A subtree is complete once the next neighbour parts from it at an earlier bit than its own node's.
     """
     open_bits: list[int] = []  # bits of the nodes whose right child is still growing, rising
     hashes = [leaves[0]]
-    previous = paths[0]
-    for position in range(1, len(paths)):
-        path = paths[position]
-        bit = 256 - (path ^ previous).bit_length()
+    for bit, leaf in zip(bits, leaves[1:], strict=True):
         while open_bits and open_bits[-1] > bit:
             right = hashes.pop()
             hashes[-1] = state_node(open_bits.pop(), hashes[-1], right)
         open_bits.append(bit)
-        hashes.append(leaves[position])
-        previous = path
+        hashes.append(leaf)
     while open_bits:
         right = hashes.pop()
         hashes[-1] = state_node(open_bits.pop(), hashes[-1], right)
@@ -217,17 +241,15 @@ def _walk_branch(branch: _Branch, wanted: int, depth: int, steps: list[tuple[int
 
 def _walk_page(page: _Page, wanted: int, steps: list[tuple[int, bytes]]) -> int:
     """Add the steps inside one page, and return the position of the leaf to which a look-up leads."""
-    count = len(page.keys)
-    paths = [int.from_bytes(page.paths[at : at + 32]) for at in range(0, 32 * count, 32)]
-    leaves = [page.leaves[at : at + 32] for at in range(0, 32 * count, 32)]
-    low, high = 0, count
+    leaves, bits = _pieces(page.leaves), page.bits
+    low, high = 0, len(leaves)
     while high - low > 1:
-        bit = 256 - (paths[low] ^ paths[high - 1]).bit_length()
-        middle = bisect_left(paths, 1, low, high, key=lambda path: bit_of(path, bit))
+        bit = min(bits[low : high - 1])
+        middle = bits.index(bit, low, high - 1) + 1  # neighbours part here, and nowhere at an earlier bit
         if bit_of(wanted, bit):
-            steps.append((bit, _fold(paths[low:middle], leaves[low:middle])))
+            steps.append((bit, _fold(bits[low : middle - 1], leaves[low:middle])))
             low = middle
         else:
-            steps.append((bit, _fold(paths[middle:high], leaves[middle:high])))
+            steps.append((bit, _fold(bits[middle : high - 1], leaves[middle:high])))
             high = middle
     return low
