@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.intake import real_transactions, shaped_transactions
+from benchmarks.intake import children_of, processor_seconds, real_transactions, shaped_transactions
 from benchmarks.run import machine
 from bpci_node.cli.devnet import write_files
 from bpci_node.errors import BpciError
@@ -108,11 +108,11 @@ def send(raws: Sequence[bytes], connections: int, pid: int) -> Sent:
             replies[position] = connection.getresponse().read()
         connection.close()
 
-    started, used, theirs = time.perf_counter(), time.process_time(), processor_seconds(pid)
+    started, used, theirs = time.perf_counter(), time.process_time(), processor_seconds([pid, *children_of(pid)])
     with ThreadPoolExecutor(connections) as pool:
         list(pool.map(run, range(connections)))
     seconds, used = time.perf_counter() - started, time.process_time() - used
-    theirs = processor_seconds(pid) - theirs
+    theirs = processor_seconds([pid, *children_of(pid)]) - theirs
     with NodeClient(f"http://127.0.0.1:{PORT}") as client:
         node_key = public_key_of(str(client.status()["node"]["did"]))
     for part, reply in zip(parts, replies, strict=True):
@@ -129,17 +129,6 @@ def warm_up() -> None:
     """Let the node start its workers."""
     with NodeClient(f"http://127.0.0.1:{PORT}") as client:
         client.submit_entries(TARGET, [bytes([number]) for number in range(64)])
-
-
-def processor_seconds(pid: int) -> float:
-    """Return the processor time of a process and the children that it has now."""
-    ticks = 0
-    children = [
-        child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    for process in [str(pid), *children]:
-        ticks += sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def run() -> list[dict[str, Any]]:

@@ -227,6 +227,7 @@ class TargetStatus(BaseModel):
     forgotten: int = Field(description="Entries that left and arrived up to this number may be forgotten.")
     base_fee_wei: Amount
     gas_limit: int
+    funding: Literal["checked", "unchecked"]
 
 
 class Status(BaseModel):

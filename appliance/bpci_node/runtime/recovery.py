@@ -120,11 +120,6 @@ class Recovery:
         self.waiting = 0
         """Entries whose senders are being recovered, or that wait for it."""
 
-    def workers(self) -> list[int]:
-        """Return the process ids of the workers that have nothing to do."""
-        with self._lock:
-            return [worker.pid for worker in self._idle]
-
     async def decode(self, raws: Sequence[bytes]) -> list[Decoded]:
         """Decode raw entries; one result each, in their order.
 

@@ -111,6 +111,7 @@ class TargetPool:
             "forgotten": self._forgotten_seq,
             "base_fee_wei": str(self.target.base_fee_wei),
             "gas_limit": self.target.gas_limit,
+            "funding": "checked" if self.pool.is_checked else "unchecked",
         }
 
     def is_pooled(self, txid: bytes) -> bool:

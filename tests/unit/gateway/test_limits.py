@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
 from bpci_node.errors import LimitError
 from bpci_node.gateway.limits import ConnectionLimit, RateLimit, source_of
+from bpci_node.primitives import codec
 
 
 @pytest.mark.parametrize(
@@ -62,3 +65,18 @@ def test_connections_are_counted_in_all_and_per_source() -> None:
     limit.leave("a")
     assert limit.enter("c")
     assert (limit.count, limit.refused) == (3, 2)
+
+
+def test_entries_are_counted_per_source_over_all_requests(serve: Any) -> None:
+    served = serve(entries_per_second=10)
+    body = codec.encode({"v": 1, "target": "eip155:1", "raws": [b"\xff"] * 3_000})
+    headers = {"Content-Type": "application/cbor"}
+    assert served.http.post("/v1/entries/batch", content=body, headers=headers).status_code == 200
+    refused = served.http.post("/v1/entries/batch", content=body, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (429, "limit.entries")
+    assert int(refused.headers["Retry-After"]) >= 90
+    # What is left of the burst is enough for single ones, and for many look-ups.
+    single = served.http.post("/v1/entries", json={"target": "eip155:1", "raw": "0x00"})
+    assert single.json()["code"] == "entry.type"
+    lookup = codec.encode({"v": 1, "target": "eip155:1", "txids": [bytes(32)] * 8_000})
+    assert served.http.post("/v1/entries/lookup", content=lookup, headers=headers).status_code == 200
