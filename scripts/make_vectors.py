@@ -35,6 +35,7 @@ from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner, derive_keys, did_of, seed_of, sign_object
 from bpci_node.primitives.merkle import EMPTY_ROOT, audit_path, leaf_hash, prove, root_of
 from scripts.ledger_vectors import ledger_2
+from scripts.mempool_vectors import mempool_rules
 
 PHRASE = "abandon " * 23 + "art"
 DIRECTORY = Path(__file__).resolve().parents[1] / "docs/spec/vectors"
@@ -348,6 +349,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "merkle.json": merkle,
     "merkle-inclusion.json": merkle_inclusion,
     "mempool-proof.json": mempool_proof,
+    "mempool-rules.json": lambda: hexed(mempool_rules()),
     "ledger.json": ledger,
     "ledger-2.json": lambda: hexed(ledger_2(PHRASE)),
 }
