@@ -281,3 +281,30 @@ def test_json_of_types_one_and_four_is_built_too(sign_raw: Callable[..., bytes])
     shown |= {"type": "0x1", "to": "0x" + fields[4].hex(), "input": "0x"}
     shown["accessList"] = [{"address": "0x" + "05" * 20, "storageKeys": ["0x" + "06" * 32]}]
     assert from_rpc_json(shown) == signed.raw
+
+
+@pytest.mark.parametrize(
+    ("fields", "floor_gas"),
+    [
+        ({}, 21_000),
+        ({"tx_type": 0, "data": b"\x00\x00\x01"}, 21_000 + 2 * 4 + 16),
+        ({"to": b"", "data": b"\x01"}, 21_000 + 32_000 + 16),
+        ({"access_list": [[b"\x05" * 20, [b"\x06" * 32] * 3], [b"\x07" * 20, []]]}, 21_000 + 2 * 2_400 + 3 * 1_900),
+        ({"tx_type": 3}, 21_000),
+        ({"tx_type": 4, "data": b"\x00"}, 21_000 + 4 + 12_500),
+    ],
+)
+def test_the_gas_that_is_used_at_least(sign_raw: Callable[..., bytes], fields: dict[str, Any], floor_gas: int) -> None:
+    assert decode_transaction(sign_raw(**fields)).floor_gas == floor_gas
+
+
+def test_every_shipped_transaction_had_at_least_that_gas(mainnet: list[Transaction]) -> None:
+    assert all(tx.floor_gas <= tx.gas for tx in mainnet)
+
+
+def test_the_cost_is_gas_value_and_blobs(sign_raw: Callable[..., bytes]) -> None:
+    assert decode_transaction(sign_raw(max_fee=70, tip=1, gas=30_000, value=9)).cost_wei == 70 * 30_000 + 9
+    hashes = [b"\x01" + bytes(31)] * 6
+    blob = decode_transaction(sign_raw(tx_type=3, raw_fields={9: 1_000, 10: hashes}))
+    assert blob.blob_wei == 1_000 * 131_072 * 6
+    assert blob.cost_wei == 100 * 21_000 + blob.blob_wei
