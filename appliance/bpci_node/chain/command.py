@@ -20,6 +20,7 @@ from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, did_of
 from bpci_node.primitives.mldsa import SIGNATURE_BYTES, MlDsaSigner
 from bpci_node.primitives.names import LEDGER_ID_FORM
+from bpci_node.primitives.record import save_record
 
 COMMAND_CONTEXT = "bpci 2026 command v1"
 
@@ -157,7 +158,8 @@ def decode_signed_command(data: bytes) -> SignedCommand:
         kind=fields.text("kind", KIND_FORM, "a kind of command"),
         body=body,
     )
-    return SignedCommand(command, signatures, command.digest)
+    # What was decoded is canonical, so encoding it once more needs no check.
+    return SignedCommand(command, signatures, derive(COMMAND_CONTEXT, save_record(outer.raw("command"))))
 
 
 def _signature(item: Any) -> Signature:

@@ -80,9 +80,12 @@ class Tree:
         while isinstance(node, _Branch):
             node = node.children[_nibble(path, depth)]
             depth += 1
-        if isinstance(node, _Page) and key in node.keys:
+        if node is None:
+            return None
+        try:
             return node.values[node.keys.index(key)]
-        return None
+        except ValueError:
+            return None
 
     def update(self, writes: list[Write]) -> Tree:
         """Return the tree after ``writes``, which concern different keys and come in any order."""

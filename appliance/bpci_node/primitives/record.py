@@ -1,7 +1,8 @@
 """Records of the program's own: the canonical encoding without the checks that strangers' bytes need.
 
-For state entries alone: whoever writes them chose every type in them, and whoever reads them has compared their root
-with a signed one. Everything else goes through :mod:`bpci_node.primitives.codec`, which gives the same bytes.
+For state entries, and for what was decoded with all checks a moment ago: whoever writes an entry chose every type in
+it, and whoever reads it has compared its root with a signed one. Everything else goes through
+:mod:`bpci_node.primitives.codec`, which gives the same bytes.
 """
 
 from __future__ import annotations
