@@ -185,13 +185,7 @@ class Pool:
         if tx.nonce <= self._senders.sealed_nonce(tx.sender):
             return None
         entry = make_entry(
-            tx,
-            self.target,
-            arrival_seq=arrival_seq,
-            arrival_ms=arrival_ms,
-            qos=qos,
-            opaque=opaque,
-            is_bound=is_bound,
+            tx, self.target, arrival_seq=arrival_seq, arrival_ms=arrival_ms, qos=qos, opaque=opaque, is_bound=is_bound
         )
         self._place(entry, self._senders.find(tx.sender, tx.nonce))
         if self.is_checked and isinstance(tx, NativeEntry):
@@ -327,9 +321,8 @@ class Pool:
     @property
     def is_crowded(self) -> bool:
         """Whether so little room is left that nothing is taken back."""
-        return admission.is_crowded(len(self), self.limits.entries) or admission.is_crowded(
-            self.raw_bytes, self.limits.raw_bytes
-        )
+        limits = self.limits
+        return admission.is_crowded(len(self), limits.entries) or admission.is_crowded(self.raw_bytes, limits.raw_bytes)
 
     def least_fee(self) -> int:
         """Return the fee rate, wei per gas, with which a plain transfer gets in now; 0 while there is room."""
