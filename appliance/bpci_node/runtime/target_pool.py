@@ -91,6 +91,7 @@ class TargetPool:
         self._running_hash = START
         self._forgotten_seq = 0
         self._is_stale = True
+        self._shown = self._status()
 
     @property
     def target(self) -> TargetConfig:
@@ -103,16 +104,8 @@ class TargetPool:
         return len(self.pool)
 
     def status(self) -> dict[str, Any]:
-        """Return what anyone may know of this pool."""
-        return {
-            "count": self.count,
-            "bytes": self.pool.raw_bytes,
-            "arrivals": self._arrival_seq,
-            "forgotten": self._forgotten_seq,
-            "base_fee_wei": str(self.target.base_fee_wei),
-            "gas_limit": self.target.gas_limit,
-            "funding": "checked" if self.pool.is_checked else "unchecked",
-        }
+        """Return what anyone may know of this pool: what the last commit left."""
+        return dict(self._shown)
 
     def is_pooled(self, txid: bytes) -> bool:
         """Tell whether the entry waits."""
@@ -271,12 +264,13 @@ class TargetPool:
         self._forgotten_seq = journal.forgotten_seq(connection, self._number)
 
     def remember(self) -> None:
-        """After a commit: let the guard remember how far arrivals have got.
+        """After a commit: show what it left, and let the guard remember how far arrivals have got.
 
         Raises:
             StorageError: the guard can't be written (``storage.guard``).
         """
         if not self._is_stale:
+            self._shown = self._status()
             self._guard.note(self._arrival_seq, self._running_hash)
 
     def forget(self) -> None:
@@ -312,6 +306,17 @@ class TargetPool:
         self._arrival_seq, self._running_hash = row.arrival_seq, row.running_hash
         self._forgotten_seq = row.forgotten_seq
         self._is_stale = False
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "count": self.count,
+            "bytes": self.pool.raw_bytes,
+            "arrivals": self._arrival_seq,
+            "forgotten": self._forgotten_seq,
+            "base_fee_wei": str(self.target.base_fee_wei),
+            "gas_limit": self.target.gas_limit,
+            "funding": "checked" if self.pool.is_checked else "unchecked",
+        }
 
     def _waiting(self, connection: Connection, row: TargetRow) -> Iterator[WaitingRow]:
         """Yield what waits, each row checked by itself and against the one before it."""

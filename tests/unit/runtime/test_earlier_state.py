@@ -46,6 +46,7 @@ def open_pools(store: Store, directory: Path) -> dict[str, TargetPool]:
     for target in TARGETS:
         guard = ArrivalGuard(directory / "guard" / f"arrivals-{target.id.replace(':', '-')}")
         pools[target.id] = TargetPool(target, PoolLimits(), guard=guard)
+        store.writer.after_commit.append(pools[target.id].remember)
         store.writer.submit(pools[target.id].refresh).result(10)
     return pools
 

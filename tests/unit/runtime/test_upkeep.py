@@ -22,6 +22,7 @@ def test_what_left_long_ago_is_forgotten_and_the_pool_says_up_to_which_arrival(
 ) -> None:
     store = Store(tmp_path / "state")
     pool = TargetPool(TargetConfig(T, 45_000_000), PoolLimits(), guard=ArrivalGuard(tmp_path / "guard"))
+    store.writer.after_commit.append(pool.remember)
     store.writer.submit(lambda c: pool.accept(c, mainnet[:300], 1)).result(5)
     txids = [item.txid for item in mainnet[:280]]
 
