@@ -115,7 +115,7 @@ def cancel(
     \b
     Examples:
       bpci mempool cancel 0x5c50... > cancel.json
-      cast wallet sign --private-key ... --data --from-file cancel.json
+      cast wallet sign --account NAME --data --from-file cancel.json
       bpci mempool cancel 0x5c50... --signature 0x3e1f...
       bpci mempool cancel 0x77aa... --key sender.key
     """
