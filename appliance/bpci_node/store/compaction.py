@@ -57,10 +57,13 @@ def forget_bundles(connection: Connection, keep: int, most: int) -> int:
 
 def shrink(connection: Connection, most: int) -> int:
     """Give at most ``most`` free pages back to the disk while a tenth of the file is free; return how many."""
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    spare = min(free - max(_LEAST_FREE_PAGES, pages // 10), most)
-    if spare <= 0:
-        return 0
-    connection.execute(f"PRAGMA incremental_vacuum({spare})").fetchall()
-    return int(spare)
+    pages, free = _pragma(connection, "page_count"), _pragma(connection, "freelist_count")
+    spare = max(0, min(free - max(_LEAST_FREE_PAGES, pages // 10), most))
+    for _ in range(spare):
+        # One at a time: of a larger number the driver lets SQLite do only the first step.
+        connection.execute("PRAGMA incremental_vacuum(1)")
+    return free - _pragma(connection, "freelist_count")
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
