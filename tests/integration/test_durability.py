@@ -6,14 +6,19 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from bpci_node.errors import BpciError
+from benchmarks.intake import shaped_transactions
+from bpci_node.auction.bundle import NO_PARENT, Bundle
+from bpci_node.errors import BpciError, LimitError, RefusedError
 from bpci_node.mempool.receipt import EntryReceipt
 from bpci_node.network.client import NodeClient
+from bpci_node.primitives.hashing import keccak256
 
 T = "eip155:1"
 
@@ -35,10 +40,24 @@ def load(node: Any, raws: list[bytes], receipts: list[bytes]) -> threading.Threa
     return thread
 
 
+def patiently(ask: Callable[[], Any]) -> Any:
+    """Ask again when it was too often."""
+    while True:
+        try:
+            return ask()
+        except LimitError:
+            time.sleep(0.1)
+
+
+def places_of(client: NodeClient, txids: list[bytes]) -> list[Any]:
+    pages = [txids[start : start + 5000] for start in range(0, len(txids), 5000)]
+    return [place for page in pages for place in patiently(lambda part=page: client.find_entries(T, part))]
+
+
 def honoured(node: Any, receipts: list[bytes]) -> bool:
     decoded = [EntryReceipt.decode(item) for item in receipts]
     with node.client() as client:
-        places = client.find_entries(T, [item.txid for item in decoded])
+        places = places_of(client, [item.txid for item in decoded])
     return all(
         place is not None and place["arrival_seq"] == item.arrival_seq
         for item, place in zip(decoded, places, strict=True)
@@ -65,6 +84,68 @@ def test_a_killed_node_honours_every_receipt(start: Callable[..., Any], raws: li
         assert target["arrivals"] >= len(receipts) >= 300
     numbers = sorted(EntryReceipt.decode(item).arrival_seq for item in receipts)
     assert len(set(numbers)) == len(numbers)
+
+
+def seal_until(node: Any, stop: threading.Event) -> threading.Thread:
+    """Seal small bundles until told to stop, or until the node goes away."""
+
+    def run() -> None:
+        with node.owner() as owner:
+            while not stop.wait(0.02):
+                try:
+                    owner.seal(T, gas_limit=300_000)
+                except RefusedError:
+                    continue
+                except BpciError:
+                    return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+# The HTTP library leaves a Unix socket to the garbage collector when nobody listens there any more.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("lives", [4, pytest.param(40, marks=pytest.mark.long)])
+def test_whenever_it_is_killed_a_node_goes_on_with_one_order_and_one_chain_of_bundles(
+    start: Callable[..., Any], bpci: Callable[..., Any], lives: int
+) -> None:
+    raws = shaped_transactions(lives * 400)
+    moments = Random(lives)  # noqa: S311 - moments of a test
+    receipts: list[bytes] = []
+    for life in range(lives):
+        node = start()
+        part = raws[life * 400 : (life + 1) * 400]
+        stop = threading.Event()
+        threads = [load(node, part[half::2], receipts) for half in (0, 1)] + [seal_until(node, stop)]
+        time.sleep(moments.uniform(0.02, 0.6))
+        node.kill()
+        stop.set()
+        for thread in threads:
+            thread.join()
+    node = start()
+    assert honoured(node, receipts)
+    decoded = sorted((EntryReceipt.decode(item) for item in receipts), key=lambda receipt: receipt.arrival_seq)
+    assert len({receipt.arrival_seq for receipt in decoded}) == len(decoded) > lives * 20
+    for earlier, later in pairwise(decoded):
+        # Entries whose receipt was under way when the node died are in the order, too.
+        if later.arrival_seq == earlier.arrival_seq + 1:
+            assert later.previous == earlier.running_hash
+    sealed: list[bytes] = []
+    parent = NO_PARENT
+    with node.client() as client, node.owner() as owner:
+        last = Bundle.decode(owner.seal(T, gas_limit=300_000)).header.sequence
+        for sequence in range(1, last + 1):
+            bundle = Bundle.decode(patiently(lambda number=sequence: client.bundle(T, number)))
+            assert bundle.header.parent == parent
+            parent = bundle.header.digest()
+            sealed += [keccak256(entry.raw) for entry in bundle.entries]
+        assert len(set(sealed)) == len(sealed)
+        places = places_of(client, sealed)
+        assert all(place is not None and place["state"] == "sealed" for place in places)
+    node.stop()
+    looked = bpci("node", "repair", "--check", "--config", node.home / "node.toml")
+    assert looked.returncode == 0, looked.stdout
 
 
 def test_an_orderly_stop_finishes_what_was_accepted_and_takes_less_than_five_seconds(
