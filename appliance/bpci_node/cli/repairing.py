@@ -8,7 +8,12 @@ from typing import Any
 def render(report: dict[str, Any]) -> str:
     """Return the report of a check or a repair for a person."""
     if report["sound"]:
-        return "the database is sound"
+        earlier = [
+            f"{name}: arrivals lost in earlier repairs: {_spans(target['lost_earlier'])}"
+            for name, target in report["targets"].items()
+            if target["lost_earlier"]
+        ]
+        return "\n".join(["the database is sound", *earlier])
     lines = [
         f"repaired; the damaged files are in {report['copy']}"
         if report["copy"]
@@ -30,8 +35,7 @@ def render(report: dict[str, Any]) -> str:
 def _lines_of(target: dict[str, Any]) -> list[str]:
     lines = []
     if target["lost_arrivals"]:
-        spans = [str(first) if first == last else f"{first}-{last}" for first, last in target["lost_arrivals"]]
-        lines.append(f"lost arrivals {_some(spans)}")
+        lines.append(f"lost arrivals {_spans(target['lost_arrivals'])}")
         lines += [f"lost arrival {seq}: txid {txid}" for seq, txid in list(target["lost_txids"].items())[:20]]
     if target["lost_waiting"]:
         lines.append(f"{target['lost_waiting']} of the lost entries waited")
@@ -45,6 +49,10 @@ def _lines_of(target: dict[str, Any]) -> list[str]:
             " this node does not start under its identity any more, see docs/spec/journal.md"
         )
     return lines or ["nothing lost"]
+
+
+def _spans(spans: list[list[int]]) -> str:
+    return _some([str(first) if first == last else f"{first}-{last}" for first, last in spans])
 
 
 def _some(items: list[Any]) -> str:

@@ -16,7 +16,7 @@ from sqlite3 import Connection
 from typing import Any, Protocol
 from zlib import crc32
 
-from bpci_node.errors import StorageError
+from bpci_node.errors import NotFoundError, StorageError
 from bpci_node.mempool.receipt import START
 from bpci_node.store.journal_row import (
     REPAIR,
@@ -346,9 +346,11 @@ def last_bundle(reader: Reader, target: str) -> tuple[int, bytes] | None:
 
 
 def find_bundle(reader: Reader, target: str, sequence: int) -> bytes | None:
-    """Return the bundle file with this sequence.
+    """Return the bundle file with this sequence, ``None`` if there was none.
 
     Raises:
+        NotFoundError: it is not kept any more (``bundle.forgotten``), or was lost with a damaged disk
+            (``bundle.lost``).
         StorageError: it is damaged (``storage.damaged``).
     """
     rows = reader.query(
@@ -356,11 +358,38 @@ def find_bundle(reader: Reader, target: str, sequence: int) -> bytes | None:
         (sequence, target),
     )
     if not rows:
+        _require_unknown(reader, target, sequence)
         return None
     data, check = rows[0]
     if crc32(data) != check:
         raise damaged_row("bundles", target, sequence)
     return bytes(data)
+
+
+def _require_unknown(reader: Reader, target: str, sequence: int) -> None:
+    """Check that a bundle that is not there never was.
+
+    Raises:
+        NotFoundError: it was (``bundle.forgotten``, ``bundle.lost``).
+    """
+    rows = reader.query(
+        "SELECT forgotten_bundle >= ?1, EXISTS (SELECT 1 FROM lost_bundles WHERE id = (number << 48) + ?1)"
+        " FROM targets WHERE name = ?2",
+        (sequence, target),
+    )
+    is_forgotten, is_lost = rows[0] if rows else (0, 0)
+    if is_lost:
+        raise NotFoundError(
+            f"bundle {sequence} of {target} was lost with a damaged disk",
+            code="bundle.lost",
+            hint="Ask somebody who fetched it; its header's digest is the parent of the next one.",
+        )
+    if is_forgotten:
+        raise NotFoundError(
+            f"bundle {sequence} of {target} is not kept any more",
+            code="bundle.forgotten",
+            hint="A node keeps its last bundles only; ask somebody who fetched it.",
+        )
 
 
 def _damaged_row(table: str, what: str) -> StorageError:

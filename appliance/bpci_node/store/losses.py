@@ -34,6 +34,8 @@ class TargetLosses:
     name: str
     arrivals: list[tuple[int, int]] = field(default_factory=list)
     """First and last arrival number of each range of entries that are lost."""
+    earlier: list[tuple[int, int]] = field(default_factory=list)
+    """The same of earlier repairs, numbers that were left out included."""
     bundles: list[int] = field(default_factory=list)
     """Sequences of bundles that are lost."""
     last_bundle: int = 0
@@ -117,6 +119,12 @@ def _settle_target(
     _let_superseded_leave(sink, number, now_ms)
     greatest, hash_after = _last_row(sink, number, name)
     losses = TargetLosses(name)
+    losses.earlier = [
+        (split_id(first)[1], final)
+        for first, final in sink.execute(
+            "SELECT id, last_seq FROM losses WHERE id BETWEEN ? AND ? ORDER BY id", _span(number)
+        )
+    ]
     last, running_hash = (greatest, hash_after) if greatest >= stated_seq else (stated_seq, stated_hash)
     losses.arrivals = list(_missing(sink, number, forgotten_seq, last))
     acknowledged = guard[0] if guard else 0

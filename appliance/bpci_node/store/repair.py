@@ -73,6 +73,7 @@ class Report:
             "targets": {
                 target.name: {
                     "lost_arrivals": [list(span) for span in target.arrivals],
+                    "lost_earlier": [list(span) for span in target.earlier],
                     "lost_waiting": target.waiting,
                     "lost_txids": {
                         str(seq): txid for (name, seq), txid in sorted(self.txids.items()) if name == target.name

@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from bpci_node.errors import BpciError, RefusedError, StorageError
+from bpci_node.errors import BpciError, NotFoundError, RefusedError, StorageError
 from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.receipt import next_running_hash
 from bpci_node.mempool.target import TargetConfig
@@ -191,7 +191,9 @@ def test_a_flipped_byte_in_a_waiting_row_costs_that_row_alone(sample: Sample, tm
     opened = open_pool(directory)
     assert opened.waiting() == {key: value for key, value in sample.waiting.items() if key != seq}
     opened.store.close()
-    assert mend(directory).is_sound
+    again = mend(directory)
+    assert again.is_sound
+    assert again.targets[0].earlier == [(seq, seq)]
 
 
 def test_a_lost_leaf_costs_its_rows_and_they_are_named(sample: Sample, tmp_path: Path) -> None:
@@ -289,7 +291,9 @@ def test_a_damaged_bundle_is_lost_and_the_sealed_nonces_stay(sample: Sample, tmp
     assert report.targets[0].bundles == [1]
     opened = open_pool(directory)
     assert opened.waiting() == sample.waiting
-    assert journal.find_bundle(opened.store, T, 1) is None
+    with pytest.raises(NotFoundError) as caught:
+        journal.find_bundle(opened.store, T, 1)
+    assert caught.value.code == "bundle.lost"
     opened.store.close()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bpci_node.errors import NotFoundError
 from bpci_node.mempool.receipt import START, next_running_hash
 from bpci_node.store import compaction, journal
 from bpci_node.store.journal import Arrivals, JournalBundle
@@ -109,7 +110,11 @@ def test_each_target_keeps_its_last_bundles(store: Store) -> None:
     assert run(store, lambda c: compaction.forget_bundles(c, 2, 2)) == 2
     assert run(store, lambda c: compaction.forget_bundles(c, 2, 2)) == 1
     assert run(store, lambda c: compaction.forget_bundles(c, 2, 2)) == 0
-    assert [journal.find_bundle(store, T, sequence) for sequence in range(1, 6)] == [None] * 3 + [b"data"] * 2
+    assert [journal.find_bundle(store, T, sequence) for sequence in (4, 5, 6)] == [b"data", b"data", None]
+    for sequence in (1, 2, 3):
+        with pytest.raises(NotFoundError) as caught:
+            journal.find_bundle(store, T, sequence)
+        assert caught.value.code == "bundle.forgotten"
     assert [journal.find_bundle(store, "eip155:5", sequence) for sequence in (1, 2)] == [b"data"] * 2
     assert journal.last_bundle(store, T) == (5, b"d" * 32)
 
