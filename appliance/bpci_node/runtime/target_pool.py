@@ -130,7 +130,18 @@ class TargetPool:
             StorageError: the journal failed; :meth:`forget` follows.
         """
         self.refresh(connection)
-        insert, target, known = self.pool.insert, self._configured.id, states or {}
+        with _no_collection():
+            return self._take_in(connection, decoded, now_ms, source, states or {})
+
+    def _take_in(
+        self,
+        connection: Connection,
+        decoded: Sequence[Signed | BpciError],
+        now_ms: int,
+        source: bytes,
+        states: Mapping[bytes, SenderState],
+    ) -> list[Arrival | BpciError]:
+        insert, target = self.pool.insert, self._configured.id
         arrival_seq, running_hash = self._arrival_seq, self._running_hash
         arrivals = Arrivals(self._number, now_ms)
         results: list[Arrival | BpciError] = []
@@ -139,7 +150,7 @@ class TargetPool:
                 results.append(item)
                 continue
             try:
-                admission = insert(item, arrival_seq + 1, now_ms, source=source, state=known.get(item.sender))
+                admission = insert(item, arrival_seq + 1, now_ms, source=source, state=states.get(item.sender))
             except BpciError as error:
                 results.append(error)
                 continue
@@ -375,7 +386,7 @@ def _damaged(target: str, reason: str) -> StorageError:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Keep the cycle collector from walking a pool again and again while it is built: nothing in it is a cycle."""
+    """Keep the cycle collector from walking a pool again and again while it grows: nothing in it is a cycle."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
