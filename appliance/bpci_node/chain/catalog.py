@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bpci_node.chain import bond, escrow, registry, rotation, stake, transfer, vesting
+from bpci_node.chain import bond, escrow, identity_kinds, registry, rotation, stake, transfer, vesting
 from bpci_node.chain.forms import Empty
 from bpci_node.chain.kinds import Kind
+from bpci_node.chain.node_kinds import NODE_KINDS
 from bpci_node.chain.registration import NodeRegistration
+from bpci_node.chain.validator_kinds import VALIDATOR_KINDS
 
 _ASSET = ("asset.unknown", "The ledger has the asset.")
 _BALANCE = ("asset.balance", "The sender has the amount, after the fee.")
@@ -291,5 +293,7 @@ _KINDS = (
     ),
 )
 
-KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _KINDS})
+_ALL = (*_KINDS, *identity_kinds.KINDS, *NODE_KINDS, *VALIDATOR_KINDS)
+
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in sorted(_ALL, key=lambda kind: kind.name)})
 """Every kind of command, by name, in order of names."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpci_node.chain.forms import ACCOUNT_FORM
-from bpci_node.chain.registration import ACTIVE, NodeRecord
+from bpci_node.chain.registration import ACTIVE, SUSPENDED, NodeRecord
 from bpci_node.errors import ProofError, RefusedError
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.derivation import MAX_INSTANCE
@@ -57,8 +57,10 @@ def issue_certificate(signer: Signer, ledger_id: str, record: NodeRecord) -> byt
     """Return the encoded, signed certificate of ``record``: always the same bytes for the same record.
 
     Raises:
-        RefusedError: the node has retired (``registry.retired``).
+        RefusedError: the node has retired (``registry.retired``), or is suspended (``registry.suspended``).
     """
+    if record.status == SUSPENDED:
+        raise RefusedError("this node is suspended", code="registry.suspended")
     if record.status != ACTIVE:
         raise RefusedError("this node has retired", code="registry.retired")
     certificate = Certificate(ledger_id, record.account, record.node_key, record.updated_height, record.instance)

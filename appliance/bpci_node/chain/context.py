@@ -23,6 +23,10 @@ class Context:
     """The account that the command acts for."""
     key: bytes
     """The account's current Ed25519 key that signed it, 32 bytes."""
+    version: int = 2
+    """Version of the block, and of the rules: 1 or 2."""
+    parent_root: bytes = bytes(32)
+    """Root of the state after the block before, 32 bytes; the genesis hash in the first block."""
     approvers: frozenset[str] = frozenset()
     """Accounts whose keys signed it besides the sender; asked for membership only."""
 

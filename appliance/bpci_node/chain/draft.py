@@ -21,6 +21,7 @@ from bpci_node.chain.account import (
 )
 from bpci_node.chain.assets import credit, debit
 from bpci_node.chain.catalog import KINDS
+from bpci_node.chain.closing import close_block
 from bpci_node.chain.command import Signature, SignedCommand, decode_signed_command
 from bpci_node.chain.context import Context, Event
 from bpci_node.chain.genesis import Genesis
@@ -49,12 +50,14 @@ class Place:
     """Height of the block."""
     time_ms: int
     """Time of the block, Unix milliseconds."""
+    parent_root: bytes
+    """Root of the state after the block before, 32 bytes; the genesis hash in the first block."""
 
 
 class Draft:
     """A block in the making."""
 
-    __slots__ = ("_overlay", "_place")
+    __slots__ = ("_has_passed", "_overlay", "_place")
 
     def __init__(self, place: Place, state: State, *, first_writes: dict[bytes, bytes | None] | None = None) -> None:
         """Begin a block.
@@ -64,6 +67,7 @@ class Draft:
         """
         self._place, self._overlay = place, Overlay(state)
         self._overlay.writes.update(first_writes or {})
+        self._has_passed = False
 
     @property
     def place(self) -> Place:
@@ -72,8 +76,11 @@ class Draft:
 
     @property
     def writes(self) -> dict[bytes, bytes | None]:
-        """What the commands that passed have written."""
-        return dict(self._overlay.writes)
+        """What the commands that passed have written, and what follows from it at the block's end."""
+        closed = Overlay(self._overlay)
+        if self._has_passed and self._place.version >= 2:
+            close_block(closed, self._overlay.writes, height=self._place.height, parent_root=self._place.parent_root)
+        return self._overlay.writes | closed.writes
 
     def execute(self, signed: bytes) -> Result:
         """Return what becomes of one encoded command; when it fails, the draft is as it was."""
@@ -118,10 +125,13 @@ class Draft:
             time_ms=place.time_ms,
             sender=command.sender,
             key=key.public_key,
+            version=place.version,
+            parent_root=place.parent_root,
             approvers=approvers,
         )
         events = kind.apply(trial, context, body)
         trial.flush_into(self._overlay)
+        self._has_passed = True
         return events
 
     def _kind(self, signed: SignedCommand) -> Kind:

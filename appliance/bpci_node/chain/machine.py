@@ -18,6 +18,7 @@ from bpci_node.chain.block import BLOCK_VERSION, commands_root
 from bpci_node.chain.command import SignedCommand, decode_signed_command
 from bpci_node.chain.draft import Draft, Place
 from bpci_node.chain.genesis import Genesis
+from bpci_node.chain.node_index import index_writes
 from bpci_node.chain.result import Result
 from bpci_node.chain.state import State, root_v1
 from bpci_node.errors import NotFoundError, RefusedError
@@ -114,8 +115,13 @@ class Machine:
             raise RefusedError(
                 f"a block of version {version} can't follow one of version {self._version}", code="chain.version"
             )
-        place = Place(self._genesis, self._ledger_id, version, self._height + 1, time_ms)
-        return Draft(place, self._state, first_writes=first_writes(self._genesis) if self._height == 0 else None)
+        first, parent_root = None, self._state.root
+        if self._height == 0:
+            first, parent_root = first_writes(self._genesis), self._genesis.hash
+        elif version > self._version:
+            first = index_writes(self._state)
+        place = Place(self._genesis, self._ledger_id, version, self._height + 1, time_ms, parent_root)
+        return Draft(place, self._state, first_writes=first)
 
     def check(self, signed: bytes, time_ms: int) -> SignedCommand:
         """Return the command if it would succeed alone in the next block, at this time.

@@ -42,12 +42,32 @@ class ParameterRule:
 
 PARAMETERS: Mapping[str, ParameterRule] = MappingProxyType(
     {
+        "admission_bits": ParameterRule(
+            0, 64, 20, "Zero bits that the proof of work of a node without an invitation begins with."
+        ),
+        "admission_window": ParameterRule(1, 10**6, 100, "Length of a window of admissions, blocks."),
+        "admissions_per_window": ParameterRule(
+            0, 10**6, 100, "Most nodes that are admitted by work, and most by invitation, in one window."
+        ),
+        "commission_period": ParameterRule(0, 10**9, 1000, "Between two changes of a commission, blocks."),
+        "commission_step_bps": ParameterRule(0, 10_000, 500, "Most by which a commission changes, basis points."),
         "escrow_notice_ms": ParameterRule(
             0, 90 * _DAY_MS, _DAY_MS, "How long before it leaves an escrow an amount is announced, milliseconds."
         ),
         "fee_min": ParameterRule(0, 10**15, 0, "Least fee of a command that is not free, smallest units of BPI."),
+        "heartbeat_interval": ParameterRule(1, 10**6, 10, "Least distance of two heartbeats of one node, blocks."),
+        "heartbeat_patience": ParameterRule(
+            1, 10**9, 100, "After so many blocks without a heartbeat a node counts as silent."
+        ),
+        "jail_blocks": ParameterRule(0, 10**9, 1000, "How long a validator is jailed, blocks."),
+        "slash_bps": ParameterRule(
+            0, 10_000, 500, "What a validator that contradicts itself loses of all it has at stake, basis points."
+        ),
         "unbonding_ms": ParameterRule(
             0, 365 * _DAY_MS, 14 * _DAY_MS, "How long a stake that is withdrawn stays liable, milliseconds."
+        ),
+        "validator_min_stake": ParameterRule(
+            0, 10**18, 10**11, "Least that a validator has bonded, smallest units of BPI."
         ),
     }
 )

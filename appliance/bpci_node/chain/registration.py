@@ -22,6 +22,7 @@ from bpci_node.chain.forms import (
     choice,
     flags,
     integer,
+    text,
     texts,
 )
 from bpci_node.chain.state import Overlay, View
@@ -38,9 +39,11 @@ FLAGS = ("app_hosting", "validator", "bank_sponsored", "community_operated")
 
 MAX_CAPABILITIES, MAX_ENDPOINTS = 16, 8
 
-ACTIVE, RETIRED = "active", "retired"
+ACTIVE, SUSPENDED, RETIRED = "active", "suspended", "retired"
 
-_CAPABILITY_FORM = re.compile(r"[a-z0-9.-]{1,40}")
+REGION_FORM = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
+"""A region: 1 to 16 characters, such as ``eu-central``."""
+CAPABILITY_FORM = re.compile(r"[a-z0-9.-]{1,40}")
 _ANY_TEXT = re.compile(rf"[\x21-\x7e]{{1,{MAX_CHARACTERS}}}")
 
 
@@ -52,7 +55,12 @@ def _read_endpoints(fields: Fields, name: str) -> tuple[str, ...]:
     return endpoints
 
 
-_ENDPOINTS = Form(f"list of at most {MAX_ENDPOINTS} different URLs", _read_endpoints, list)
+ENDPOINTS = Form(f"list of at most {MAX_ENDPOINTS} different URLs", _read_endpoints, list)
+
+
+CAPABILITIES = texts(CAPABILITY_FORM, "names of 1 to 40 characters `a-z 0-9 . -`", MAX_CAPABILITIES)
+REGION = text(REGION_FORM, "1 to 16 characters `a-z 0-9 -`")
+INSTANCE = integer(0, MAX_INSTANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +72,31 @@ class NodeRegistration:
     flags: Annotated[dict[str, bool], Spec(flags(FLAGS), "What kind of node it is.")]
     capabilities: Annotated[
         tuple[str, ...],
-        Spec(texts(_CAPABILITY_FORM, "names of 1 to 40 characters `a-z 0-9 . -`", MAX_CAPABILITIES), "What it can do."),
+        Spec(CAPABILITIES, "What it can do."),
     ]
-    endpoints: Annotated[tuple[str, ...], Spec(_ENDPOINTS, "Where it is reached: URLs in the form below.")]
+    endpoints: Annotated[tuple[str, ...], Spec(ENDPOINTS, "Where it is reached: URLs in the form below.")]
     report_digest: Annotated[bytes, Spec(DIGEST, "Digest of the signed hardware report.")]
     challenge: Annotated[bytes, Spec(blob_up_to(512), "The registry's challenge over which the report was made.")]
     challenge_sig: Annotated[bytes, Spec(SIGNATURE, "The registry's signature of it.")]
-    instance: Annotated[
-        int, Spec(integer(0, MAX_INSTANCE), "Instance of the identity; a re-created identity raises it.")
-    ]
+    instance: Annotated[int, Spec(INSTANCE, "Instance of the identity; a re-created identity raises it.")]
 
     def as_body(self) -> dict[str, Any]:
         """Return the body of the command."""
         return body_map(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """Why a node is suspended, and for how long."""
+
+    cause: bytes
+    """Digest of the statement of the cause, 32 bytes."""
+    until_height: int
+    """After this height its owner may end the suspension."""
+
+    def as_map(self) -> dict[str, Any]:
+        """Return the map that is stored."""
+        return {"cause": self.cause, "until_height": self.until_height}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +120,15 @@ class NodeRecord:
     instance: int
     """Instance of the identity that may sign for it."""
     status: str
-    """``active`` or ``retired``."""
+    """``active``, ``suspended`` or ``retired``."""
     registered_height: int
     """Height of the block that registered it."""
     updated_height: int
     """Height of the block that changed it last."""
+    region: str | None = None
+    """Where it says it stands, ``None`` if it says nothing."""
+    suspension: Suspension | None = None
+    """There exactly when it is suspended."""
 
     @property
     def did(self) -> str:
@@ -113,8 +137,11 @@ class NodeRecord:
 
     def as_map(self) -> dict[str, Any]:
         """Return the map that is stored, and of which JSON is a view."""
-        return {
-            "v": 1,
+        # The lowest version that holds it, so that what version 1 wrote stays as it is.
+        is_old = self.region is None and self.suspension is None
+        suspension = None if self.suspension is None else self.suspension.as_map()
+        stored = {
+            "v": 1 if is_old else 2,
             "account": self.account,
             "node_key": self.node_key,
             "node_type": self.node_type,
@@ -127,6 +154,7 @@ class NodeRecord:
             "registered_height": self.registered_height,
             "updated_height": self.updated_height,
         }
+        return stored if is_old else stored | {"region": self.region, "suspension": suspension}
 
 
 def load_node(state: View, account_id: str) -> NodeRecord | None:
@@ -135,6 +163,7 @@ def load_node(state: View, account_id: str) -> NodeRecord | None:
     if data is None:
         return None
     stored = load_record(data)
+    suspension = stored.get("suspension")
     return NodeRecord(
         account=stored["account"],
         node_key=stored["node_key"],
@@ -147,16 +176,38 @@ def load_node(state: View, account_id: str) -> NodeRecord | None:
         status=stored["status"],
         registered_height=stored["registered_height"],
         updated_height=stored["updated_height"],
+        region=stored.get("region"),
+        suspension=None if suspension is None else Suspension(suspension["cause"], suspension["until_height"]),
     )
 
 
-def store_node(state: Overlay, record: NodeRecord) -> None:
-    """Write ``record``, and its place in the index of types."""
+def store_node(state: Overlay, record: NodeRecord, *, version: int) -> None:
+    """Write ``record``, and its place in the indexes.
+
+    Args:
+        version: of the block: version 1 knows the index of types alone.
+    """
     earlier = load_node(state, record.account)
-    if earlier is not None and earlier.node_type != record.node_type:
-        state.delete(type_entry(earlier.node_type, record.account))
-    state.put(type_entry(record.node_type, record.account), b"")
+    wanted = index_entries(record, version=version)
+    if earlier is not None:
+        for entry in index_entries(earlier, version=version):
+            if entry not in wanted:
+                state.delete(entry)
+    for entry in wanted:
+        state.put(entry, b"")
     state.put(node_entry(record.account), save_record(record.as_map()))
+
+
+def index_entries(record: NodeRecord, *, version: int = 2) -> list[bytes]:
+    """Return the state keys that list ``record``, each of them once, in a fixed order."""
+    entries = [type_entry(record.node_type, record.account)]
+    if version == 1:
+        return entries
+    facets = [("status", record.status)]
+    facets += [("capability", name) for name in record.capabilities]
+    facets += [("flag", name) for name in FLAGS if record.flags[name]]
+    facets += [] if record.region is None else [("region", record.region)]
+    return entries + [f"node-{facet}/{value}/{record.account}".encode("ascii") for facet, value in facets]
 
 
 def node_entry(account_id: str) -> bytes:

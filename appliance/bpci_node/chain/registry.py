@@ -6,16 +6,20 @@ A node is registered under the account that registers it: one account, one node,
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 from bpci_node.chain.account import load_key_use
 from bpci_node.chain.challenge import verify_challenge
 from bpci_node.chain.context import Context, Event
-from bpci_node.chain.forms import ACCOUNT_FORM, Empty
+from bpci_node.chain.forms import ACCOUNT_FORM, Empty, Spec, optional
 from bpci_node.chain.registration import (
     ACTIVE,
+    INSTANCE,
     NODE_TYPES,
+    REGION,
     RETIRED,
+    SUSPENDED,
     NodeRecord,
     NodeRegistration,
     load_node,
@@ -31,6 +35,20 @@ MAX_PAGE = 1000
 """Most nodes of one answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceRaise:
+    """Body of ``registry.raise_instance``."""
+
+    instance: Annotated[int, Spec(INSTANCE, "The instance that may sign from now on.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Body of ``registry.move_node``."""
+
+    region: Annotated[str | None, Spec(optional(REGION), "Where the node stands; null: it says nothing.")]
+
+
 def register_node(state: Overlay, context: Context, body: NodeRegistration) -> list[Event]:
     """Register the node of the sender.
 
@@ -43,14 +61,7 @@ def register_node(state: Overlay, context: Context, body: NodeRegistration) -> l
     """
     _require_possession(context, body)
     earlier = load_node(state, context.sender)
-    if earlier is not None and earlier.status == ACTIVE:
-        raise RefusedError(
-            "this node is registered already",
-            code="registry.duplicate",
-            hint="Send registry.update_node to change its registration.",
-        )
-    if earlier is not None and body.instance <= earlier.instance:
-        raise _instance_too_low(earlier.instance + 1)
+    require_unregistered(earlier, body.instance)
     _write(state, context, body, registered_height=context.height)
     return [_event("registry.node_registered", context.sender, body.instance)]
 
@@ -66,10 +77,10 @@ def update_node(state: Overlay, context: Context, body: NodeRegistration) -> lis
         FormatError: the challenge is none.
     """
     _require_possession(context, body)
-    earlier = _active(state, context.sender)
+    earlier = active_node(state, context.sender)
     if body.instance < earlier.instance:
         raise _instance_too_low(earlier.instance)
-    _write(state, context, body, registered_height=earlier.registered_height)
+    _write(state, context, body, registered_height=earlier.registered_height, region=earlier.region)
     return [_event("registry.node_updated", context.sender, body.instance)]
 
 
@@ -79,9 +90,36 @@ def retire_node(state: Overlay, context: Context, _body: Empty) -> list[Event]:
     Raises:
         RefusedError: not registered (``registry.unknown``), or retired already (``registry.retired``).
     """
-    record = _active(state, context.sender)
-    store_node(state, replace(record, status=RETIRED, updated_height=context.height))
+    record = active_node(state, context.sender)
+    changed = replace(record, status=RETIRED, updated_height=context.height)
+    store_node(state, changed, version=context.version)
     return [_event("registry.node_retired", context.sender, record.instance)]
+
+
+def raise_instance(state: Overlay, context: Context, body: InstanceRaise) -> list[Event]:
+    """Make a higher instance of the sender's node the one that may sign.
+
+    Raises:
+        RefusedError: as :func:`own_node`; or not higher than the registered one (``registry.instance``).
+    """
+    record = own_node(state, context)
+    if body.instance <= record.instance:
+        raise _instance_too_low(record.instance + 1)
+    changed = replace(record, instance=body.instance, updated_height=context.height)
+    store_node(state, changed, version=context.version)
+    return [_event("registry.instance_raised", context.sender, body.instance)]
+
+
+def move_node(state: Overlay, context: Context, body: Move) -> list[Event]:
+    """Say in which region the sender's node stands.
+
+    Raises:
+        RefusedError: as :func:`own_node`.
+    """
+    record = own_node(state, context)
+    changed = replace(record, region=body.region, updated_height=context.height)
+    store_node(state, changed, version=context.version)
+    return [_event("registry.node_moved", context.sender, record.instance)]
 
 
 def replace_node_key(state: Overlay, context: Context, old: bytes, new: bytes | None) -> None:
@@ -91,7 +129,7 @@ def replace_node_key(state: Overlay, context: Context, old: bytes, new: bytes | 
         RefusedError: ``old`` is an active node's key and nothing takes its place (``registry.node_key``).
     """
     record = load_node(state, context.sender)
-    if record is None or record.status != ACTIVE or record.node_key != old:
+    if record is None or record.status == RETIRED or record.node_key != old:
         return
     if new is None:
         raise RefusedError(
@@ -99,7 +137,7 @@ def replace_node_key(state: Overlay, context: Context, old: bytes, new: bytes | 
             code="registry.node_key",
             hint="Name a new key in the same command, or retire the node first.",
         )
-    store_node(state, replace(record, node_key=new, updated_height=context.height))
+    store_node(state, replace(record, node_key=new, updated_height=context.height), version=context.version)
 
 
 def find_node(state: View, name: str) -> NodeRecord:
@@ -162,10 +200,17 @@ def _require_possession(context: Context, body: NodeRegistration) -> None:
         raise RefusedError("the challenge was issued to another key", code="registry.challenge")
 
 
-def _active(state: View, account: str) -> NodeRecord:
+def active_node(state: View, account: str) -> NodeRecord:
+    """Return the active node of ``account``.
+
+    Raises:
+        RefusedError: it has none (``registry.unknown``, ``registry.retired``, ``registry.suspended``).
+    """
     record = load_node(state, account)
     if record is None:
         raise RefusedError("this account has no registered node", code="registry.unknown")
+    if record.status == SUSPENDED:
+        raise _suspended(record)
     if record.status != ACTIVE:
         raise RefusedError(
             "this node has retired", code="registry.retired", hint="Register it again with a higher instance number."
@@ -173,7 +218,52 @@ def _active(state: View, account: str) -> NodeRecord:
     return record
 
 
-def _write(state: Overlay, context: Context, body: NodeRegistration, *, registered_height: int) -> None:
+def own_node(state: View, context: Context) -> NodeRecord:
+    """Return the active node of the sender, which signs with its own key.
+
+    Raises:
+        RefusedError: as :func:`active_node`; or signed by another key of the account (``registry.node_key``).
+    """
+    record = active_node(state, context.sender)
+    if record.node_key != context.key:
+        raise RefusedError("this command is signed by the node's own key", code="registry.node_key")
+    return record
+
+
+def require_unregistered(earlier: NodeRecord | None, instance: int) -> None:
+    """Check that a node may be registered at this instance, given what is there.
+
+    Raises:
+        RefusedError: registered already (``registry.duplicate``), suspended (``registry.suspended``), or retired at
+            this or a higher instance (``registry.instance``).
+    """
+    if earlier is None:
+        return
+    if earlier.status == SUSPENDED:
+        raise _suspended(earlier)
+    if earlier.status == ACTIVE:
+        raise RefusedError(
+            "this node is registered already",
+            code="registry.duplicate",
+            hint="Send registry.update_node to change its registration.",
+        )
+    if instance <= earlier.instance:
+        raise _instance_too_low(earlier.instance + 1)
+
+
+def _suspended(record: NodeRecord) -> RefusedError:
+    until = 0 if record.suspension is None else record.suspension.until_height
+    return RefusedError(
+        f"this node is suspended up to height {until}",
+        code="registry.suspended",
+        hint="Its owner may end the suspension after that height; the registry may at any time.",
+        until_height=until,
+    )
+
+
+def _write(
+    state: Overlay, context: Context, body: NodeRegistration, *, registered_height: int, region: str | None = None
+) -> None:
     record = NodeRecord(
         account=context.sender,
         node_key=body.node_key,
@@ -186,8 +276,9 @@ def _write(state: Overlay, context: Context, body: NodeRegistration, *, register
         status=ACTIVE,
         registered_height=registered_height,
         updated_height=context.height,
+        region=region,
     )
-    store_node(state, record)
+    store_node(state, record, version=context.version)
 
 
 def _instance_too_low(least: int) -> RefusedError:

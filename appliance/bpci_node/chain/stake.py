@@ -42,7 +42,7 @@ class StakeRecord:
 
 def load_stake(state: View, account: str) -> StakeRecord:
     """Return what ``account`` has at stake, which may be nothing."""
-    data = state.get(_entry(account))
+    data = state.get(stake_entry(account))
     if data is None:
         return StakeRecord(0, ())
     stored = load_record(data)
@@ -57,7 +57,7 @@ def deposit(state: Overlay, context: Context, body: StakeAmount) -> list[Event]:
     """
     record = load_stake(state, context.sender)
     debit(state, context.sender, NATIVE, body.amount)
-    _store(state, context.sender, StakeRecord(record.bonded + body.amount, record.unbonding))
+    store_stake(state, context.sender, StakeRecord(record.bonded + body.amount, record.unbonding))
     return [_event("stake.deposited", context.sender, body.amount)]
 
 
@@ -75,7 +75,7 @@ def withdraw(state: Overlay, context: Context, body: StakeAmount) -> list[Event]
             f"{MAX_UNBONDING} withdrawals are under way", code="stake.unbonding", hint="Claim those that are free."
         )
     waiting = (body.amount, context.time_ms + load_parameter(state, "unbonding_ms"))
-    _store(state, context.sender, StakeRecord(record.bonded - body.amount, (*record.unbonding, waiting)))
+    store_stake(state, context.sender, StakeRecord(record.bonded - body.amount, (*record.unbonding, waiting)))
     return [_event("stake.withdrawn", context.sender, body.amount)]
 
 
@@ -90,19 +90,21 @@ def claim(state: Overlay, context: Context, _body: Empty) -> list[Event]:
     if amount == 0:
         raise RefusedError("no withdrawal of this account is free yet", code="stake.nothing")
     kept = tuple(item for item in record.unbonding if item[1] > context.time_ms)
-    _store(state, context.sender, StakeRecord(record.bonded, kept))
+    store_stake(state, context.sender, StakeRecord(record.bonded, kept))
     credit(state, context.sender, NATIVE, amount)
     return [_event("stake.claimed", context.sender, amount)]
 
 
-def _store(state: Overlay, account: str, record: StakeRecord) -> None:
+def store_stake(state: Overlay, account: str, record: StakeRecord) -> None:
+    """Write what ``account`` has at stake."""
     if record.bonded or record.unbonding:
-        state.put(_entry(account), save_record(record.as_map()))
+        state.put(stake_entry(account), save_record(record.as_map()))
     else:
-        state.delete(_entry(account))
+        state.delete(stake_entry(account))
 
 
-def _entry(account: str) -> bytes:
+def stake_entry(account: str) -> bytes:
+    """Return the state key of an account's stake."""
     return b"stake/" + account.encode("ascii")
 
 

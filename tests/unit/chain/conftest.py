@@ -4,17 +4,26 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from bpci_node.auction.bundle import SIGNATURE_CONTEXT, BucketOpening, Bundle, BundleEntry, BundleHeader
 from bpci_node.chain.account import account_id_of, load_account
+from bpci_node.chain.admission import Admission, Invitation, Work, find_work, invite, work_statement
+from bpci_node.chain.block import Block, sign_block
 from bpci_node.chain.challenge import issue_challenge
 from bpci_node.chain.command import Command, sign_command
 from bpci_node.chain.genesis import Genesis
+from bpci_node.chain.identity import next_index
 from bpci_node.chain.machine import Machine
+from bpci_node.chain.miners import MinerRegistration, prove_miner
 from bpci_node.chain.parameters import Allocation, AssetRule, Parameters, Schedule
 from bpci_node.chain.registration import FLAGS, NodeRegistration
 from bpci_node.chain.rotation import Rotation, prove_possession
+from bpci_node.chain.validators import prove_keys
 from bpci_node.chain.wallets import WALLETS
+from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.codec import decode
-from bpci_node.primitives.keys import LocalSigner, did_of
+from bpci_node.primitives.hashing import derive
+from bpci_node.primitives.keys import LocalSigner, did_of, sign_object
+from bpci_node.primitives.mldsa import MlDsaSigner
 
 BIRTH_MS = 1_767_225_600_000
 
@@ -148,7 +157,9 @@ class Economy(World):
             Allocation(self.account(self.other), "NEX", 900, schedule),
             Allocation(WALLETS["treasury"], "BPI", 10_001, None),
         )
-        values = {"fee_min": FEE, "unbonding_ms": 5000, "escrow_notice_ms": 3000}
+        values = {"fee_min": FEE, "unbonding_ms": 5000, "escrow_notice_ms": 3000, "validator_min_stake": 50}
+        values |= {"admission_bits": 4, "admission_window": 1000, "admissions_per_window": 20, "jail_blocks": 3}
+        values |= {"heartbeat_interval": 2, "heartbeat_patience": 5, "commission_period": 3}
         parameters = Parameters("testnet", assets, allocations, guardians, 2, values)
         return Genesis("economy", self.registry.public_key, BIRTH_MS, parameters)
 
@@ -161,7 +172,7 @@ class Economy(World):
         """A command with the sender's next nonce and the least fee, as it is sent."""
         signer = signer or self.node
         account = load_account(machine.state, changes.get("sender", self.account(signer)))
-        defaults = {"nonce": 0 if account is None else account.nonce, "fee": FEE}
+        defaults = {"nonce": 0 if account is None else account.nonce, "fee": FEE, "expires_height": 10_000}
         command = self.command(kind, body, signer=signer, **(defaults | changes))
         return sign_command(signer, command, approvals=[signer_of(number) for number in approvals]).encode()
 
@@ -177,12 +188,169 @@ def economy():
     return Economy()
 
 
+class Society(Economy):
+    """The same ledger, and how banks, attested people and community authorities come about on it."""
+
+    QUORUM = (12, 13)
+
+    def funded(self, machine, *numbers):
+        for number in numbers:
+            body = {"asset": "BPI", "to": self.account(signer_of(number)), "amount": 1000}
+            self.do(machine, "asset.transfer", body, self.other)
+
+    def person(self, machine, number):
+        """An account with a D-Adhaar that nobody attested."""
+        self.funded(machine, number)
+        self.do(machine, "identity.create_dadhaar", {}, signer_of(number))
+        return self.account(signer_of(number))
+
+    def request(self, machine, number, type_, name, **changes):
+        body = {"type": type_, "name": name, "approvals": [] if type_ == "community" else ["sec"], "sponsor": None}
+        return self.do(machine, "authority.request", body | changes, signer_of(number))
+
+    def bank(self, machine, number, name="First Bank"):
+        account = self.person(machine, number)
+        self.request(machine, number, "bank", name)
+        self.do(machine, "authority.grant", {"account": account}, approvals=self.QUORUM)
+        return account
+
+    def attest(self, machine, number, issuer, level="full", *, index=None, credential=None):
+        """Let an issuer attest a level to an account that asks for it; returns the credential's id."""
+        subject, asked = self.account(signer_of(number)), self.account(signer_of(issuer))
+        self.do(machine, "identity.request_credential", {"issuer": asked, "level": level}, signer_of(number))
+        index = next_index(machine.state, asked) if index is None else index
+        credential = credential or derive("bpci 2026 test v1", f"{issuer} {number} {index}".encode())
+        body = {"credential": credential, "subject": subject, "level": level, "index": index}
+        body["expires_ms"] = machine.time_ms + DAY_MS
+        self.do(machine, "identity.issue_credential", body, signer_of(issuer))
+        return credential
+
+    def citizen(self, machine, number, bank=70):
+        account = self.person(machine, number)
+        self.attest(machine, number, bank)
+        return account
+
+    def vouched(self, machine, number, vouchers, name):
+        """A candidate with a request and these vouchers."""
+        account = self.person(machine, number)
+        self.request(machine, number, "community", name)
+        for voucher in vouchers:
+            self.do(machine, "authority.vouch", {"account": account}, signer_of(voucher))
+        return account
+
+    def founded(self):
+        """A ledger with a bank (70) and five citizens (71 to 75)."""
+        machine = self.started()
+        self.bank(machine, 70)
+        for number in range(71, 76):
+            self.citizen(machine, number)
+        return machine
+
+
+@pytest.fixture(scope="session")
+def society():
+    return Society()
+
+
+class Guild(Economy):
+    """The same ledger, and how nodes are admitted, validators set up, and contradictions signed."""
+
+    def keys(self, number):
+        seed = number.to_bytes(32, "big")
+        return BlsSigner(number), LocalSigner(seed), MlDsaSigner(seed)
+
+    def admission(self, machine, signer, *, height=None, root=None, bits=4, **changes):
+        height = machine.height if height is None else height
+        root = machine.state.root if root is None else root
+        fields = {"ledger_id": self.genesis.ledger_id, "node_key": signer.public_key, "instance": 0}
+        nonce = find_work(work_statement(**fields, height=height, root=root), bits)
+        body = Admission(
+            node_key=signer.public_key,
+            flags=dict.fromkeys(FLAGS, False) | {"validator": True, "community_operated": True},
+            capabilities=("storage",),
+            endpoints=("http://192.0.2.7:8545",),
+            region="eu-central",
+            report_digest=bytes(32),
+            instance=0,
+            work=Work(height, nonce),
+            invitation=None,
+            invitation_sig=None,
+        )
+        return replace(body, **changes).as_body()
+
+    def invitation(self, *, signer=None, number=1, **changes):
+        fields = {"ledger_id": self.genesis.ledger_id, "invitation_id": number.to_bytes(16), "node_key": None}
+        found = Invitation(**(fields | {"expires_ms": BIRTH_MS + DAY_MS} | changes))
+        data, signature = invite(signer or self.registry, found)
+        return {"work": None, "invitation": data, "invitation_sig": signature}
+
+    def admitted(self, machine, *numbers, **changes):
+        for number in numbers:
+            signer = signer_of(number)
+            self.do(machine, "registry.admit_node", self.admission(machine, signer, **changes), signer, fee=0)
+
+    def staked(self, machine, number, amount=100):
+        body = {"asset": "BPI", "to": self.account(signer_of(number)), "amount": amount + 100}
+        self.do(machine, "asset.transfer", body, self.other)
+        self.do(machine, "stake.deposit", {"amount": amount}, signer_of(number))
+
+    def set_up(self, number, *, keys=None, account=None, commission_bps=500):
+        account = account or self.account(signer_of(number))
+        ledger_id = self.genesis.ledger_id
+        proved = prove_keys(
+            *(keys or self.keys(number)), ledger_id=ledger_id, account=account, commission_bps=commission_bps
+        )
+        return proved.as_body()
+
+    def validator(self, machine, number, amount=100):
+        self.admitted(machine, number)
+        self.staked(machine, number, amount)
+        self.do(machine, "validator.set_up", self.set_up(number), signer_of(number))
+        return self.account(signer_of(number))
+
+    def block(self, number, *, height=7, parent=bytes(32), mark=0):
+        signer = signer_of(number)
+        fields = (height, BIRTH_MS + mark, parent, bytes(32), bytes(32), signer.public_key)
+        return sign_block(signer, Block(*fields)).encode()
+
+    def miner(self, number, *, key=None, account=None, hash_power=5, pool="north"):
+        key, account = key or signer_of(number + 1000), account or self.account(signer_of(number))
+        proof = prove_miner(key, ledger_id=self.genesis.ledger_id, account=account)
+        return MinerRegistration(key.public_key, proof, hash_power, pool).as_body()
+
+    def bundle(self, number, *, mark=0, **changes):
+        """A bundle that its signer signed; nothing in it was ever for sale."""
+        signer = signer_of(number)
+        header = {"ledger_id": self.genesis.ledger_id, "target": "eip155:1", "sequence": 3, "parent": bytes(32)}
+        header |= {"time_ms": BIRTH_MS + mark, "base_fee": 1, "fee_bin_wei": 1, "region": 0, "qlock_ms": 100}
+        header |= {"gas_limit": 10**6, "gas_used": 21_000, "count": 1, "entries_root": bytes(32)}
+        header |= {"mesh_root": bytes(32), "bucket_count": 1, "pool_count": 1}
+        entry = BundleEntry(raw=b"x", arrival_seq=1, ts=1, qos=0, opaque=b"")
+        opening = BucketOpening(index=0, key=bytes(4), count=1, merkle_root=bytes(32), positions=(0,))
+        bundle = Bundle(
+            header=BundleHeader(**(header | changes)),
+            entries=(entry,),
+            buckets=(opening,),
+            bucket_proofs=((),),
+            mesh_proof=(),
+            certificate=None,
+            signer=signer.public_key,
+            signature=b"",
+        )
+        return replace(bundle, signature=sign_object(signer, SIGNATURE_CONTEXT, bundle.signed_map())).encode()
+
+
+@pytest.fixture(scope="session")
+def guild():
+    return Guild()
+
+
 def _holdings(entries):
     """All that is held of each asset, wherever it is."""
     sums = {}
     for key, value in entries:
         area, _, rest = key.partition(b"/")
-        record = decode(value)
+        record = decode(value) if value else None
         if area == b"balance":
             held = {rest.rpartition(b"/")[2].decode(): record["amount"]}
         elif area == b"vesting":

@@ -7,6 +7,7 @@ import pytest
 from bpci_node.chain.catalog import KINDS
 from bpci_node.chain.command import decode_signed_command, sign_command
 from bpci_node.chain.forms import body_map, specs_of
+from bpci_node.chain.identity import Resolution, next_index, sign_resolution
 from bpci_node.chain.rotation import Strengthening, prove_companion
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.keys import did_of
@@ -19,7 +20,7 @@ QUORUM = (12, 13)
 class Story:
     """A ledger on which one command of every kind succeeds next, and these commands."""
 
-    def __init__(self, economy):
+    def __init__(self, economy, society, guild):
         self.economy, self.machine = economy, economy.started()
         node, other = economy.account(economy.node), economy.account(economy.other)
         escrow = {"holder": other, "asset": "BPI"}
@@ -41,13 +42,15 @@ class Story:
             economy.do(self.machine, kind, body, signer)
         while self.machine.height < 12:
             economy.run(self.machine, step_ms=5000)
+        self.bodies = node_bodies(guild, self.machine)
+        self.bodies |= identity_bodies(society, self.machine)
         companion, key_id = MlDsaSigner(bytes(32)), did_of(economy.node.public_key)
         proof = prove_companion(companion, ledger_id=economy.genesis.ledger_id, account=node, key_id=key_id)
         justification = {"kind": "history", "digest": bytes(32)}
         now_ms = self.machine.time_ms
         register = economy.registration(economy.registry, now_ms=now_ms)
         update = economy.registration(economy.node, now_ms=now_ms)
-        self.bodies = {
+        self.bodies |= {
             "account.rotate_key": (economy.rotation(economy.signer(40)), None, ()),
             "account.strengthen_key": (body_map(Strengthening(key_id, companion.public_key, proof)), None, ()),
             "asset.burn": ({"asset": "GEN", "amount": 1}, None, ()),
@@ -56,7 +59,7 @@ class Story:
             "bond.forfeit": ({"bond_id": BOND, "reason": bytes(32)}, economy.other, ()),
             "bond.reclaim": ({"bond_id": bytes(32), "holder": other}, None, ()),
             "bond.release": ({"bond_id": BOND}, economy.other, ()),
-            "bond.reserve": (bond | {"bond_id": bytes([9]) * 32, "last_height": 99}, economy.other, ()),
+            "bond.reserve": (bond | {"bond_id": bytes([9]) * 32, "last_height": 9_999}, economy.other, ()),
             "escrow.announce": (escrow | {"amount": 2}, None, ()),
             "escrow.deposit": (escrow | {"amount": 2}, None, ()),
             "escrow.withdraw": (escrow, None, ()),
@@ -80,9 +83,11 @@ class Story:
             ),
         }
 
+        self.bodies = dict(sorted(self.bodies.items()))
+
     def make(self, kind, **changes):
         body, signer, approvals = self.bodies[kind]
-        if kind == "registry.register_node":
+        if kind in ("registry.register_node", "registry.admit_node"):
             changes = {"fee": 0} | changes
         return self.economy.make(
             self.machine, kind, changes.pop("body", body), signer, **({"approvals": approvals} | changes)
@@ -92,9 +97,82 @@ class Story:
         return self.machine.height
 
 
+def node_bodies(guild, machine):
+    """Prepare nodes, miners and validators of which every command succeeds next."""
+    signer, account = guild.signer, lambda number: guild.account(guild.signer(number))
+    for number in (50, 51, 52, 53):
+        guild.validator(machine, number)
+    guild.staked(machine, 54)
+    guild.admitted(machine, 54, 55, 56)
+    for number in (57, 58, 59):
+        guild.staked(machine, number)
+    order = {"node": account(55), "cause": bytes(32), "until_height": 10_000}
+    guild.do(machine, "registry.suspend_node", order, approvals=QUORUM)
+    guild.do(machine, "validator.jail", {"validator": account(53), "cause": bytes(32)}, approvals=QUORUM)
+    guild.do(machine, "registry.register_miner", guild.miner(57), signer(57))
+    guild.do(machine, "registry.register_miner", guild.miner(58), signer(58))
+    admission = guild.admission(machine, signer(60)) | guild.invitation()
+    blocks = {"first": guild.block(51), "second": guild.block(51, mark=1)}
+    bundles = {"first": guild.bundle(51), "second": guild.bundle(51, mark=1)}
+    return {
+        "registry.admit_node": (admission, signer(60), ()),
+        "registry.heartbeat": ({"health": bytes(32), "instance": 0}, signer(50), ()),
+        "registry.move_node": ({"region": "us-east"}, signer(50), ()),
+        "registry.raise_instance": ({"instance": 1}, signer(50), ()),
+        "registry.register_miner": (guild.miner(59), signer(59), ()),
+        "registry.resume_node": ({"node": account(55)}, None, QUORUM),
+        "registry.retire_miner": ({}, signer(57), ()),
+        "registry.suspend_node": (order | {"node": account(56)}, None, QUORUM),
+        "registry.update_miner": ({"hash_power": 6, "pool": None}, signer(58), ()),
+        "validator.exit": ({}, signer(50), ()),
+        "validator.jail": ({"validator": account(50), "cause": bytes(32)}, None, QUORUM),
+        "validator.report_blocks": (blocks, None, ()),
+        "validator.report_bundles": (bundles, None, ()),
+        "validator.set_commission": ({"commission_bps": 700}, signer(52), ()),
+        "validator.set_up": (guild.set_up(54), signer(54), ()),
+        "validator.unjail": ({}, signer(53), ()),
+    }
+
+
+def identity_bodies(society, machine):
+    """Prepare a society in which every command about identities and authorities succeeds next."""
+    bank, signer = society.bank(machine, 70), society.signer
+    for number in range(71, 76):
+        society.citizen(machine, number)
+    community = society.vouched(machine, 76, range(71, 76), "Old Town")
+    society.do(machine, "authority.grant", {"account": community})
+    society.request(machine, 76, "hybrid", "Old Town", approvals=["sec"], sponsor=bank)
+    candidate = society.vouched(machine, 77, (71,), "New Town")
+    other = society.person(machine, 78)
+    society.request(machine, 78, "bank", "Second Bank")
+    society.person(machine, 79)
+    society.do(machine, "identity.request_credential", {"issuer": bank, "level": "full"}, signer(79))
+    society.funded(machine, 80)
+    credential = society.attest(machine, 75, 70)
+    issue = {"credential": bytes([3]) * 32, "subject": society.account(signer(79)), "level": "basic"}
+    issue |= {"index": next_index(machine.state, bank), "expires_ms": machine.time_ms + 100_000}
+    end = {"account": bank, "effective_height": machine.height + 1, "void_height": 1, "cause": bytes(32)}
+    resolution = Resolution("did:web:town.example", bytes(32), signer(71).public_key, machine.height, bank, b"", b"")
+    resolution = sign_resolution(signer(70), society.genesis.ledger_id, society.account(signer(71)), resolution)
+    request = {"type": "community", "name": "Third Town", "approvals": [], "sponsor": None}
+    return {
+        "authority.grant": ({"account": other}, None, QUORUM),
+        "authority.request": (request, signer(79), ()),
+        "authority.revoke": (end, None, QUORUM),
+        "authority.upgrade": ({"account": community}, signer(70), QUORUM),
+        "authority.vouch": ({"account": candidate}, signer(72), ()),
+        "authority.withdraw_vouch": ({"account": candidate}, signer(71), ()),
+        "identity.create_dadhaar": ({}, signer(80), ()),
+        "identity.enter_document": (body_map(resolution), signer(71), ()),
+        "identity.issue_credential": (issue, signer(70), ()),
+        "identity.request_credential": ({"issuer": bank, "level": "basic"}, signer(71), ()),
+        "identity.revoke_credential": ({"credential": credential}, signer(75), ()),
+    }
+
+
 @pytest.fixture(scope="module")
-def story(economy):
-    return Story(economy)
+def story(economy, society, guild):
+    return Story(economy, society, guild)
 
 
 @pytest.fixture

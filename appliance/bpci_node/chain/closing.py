@@ -1,0 +1,21 @@
+"""What follows at the end of a block from the commands that succeeded in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bpci_node.chain.recent import store_recent
+from bpci_node.chain.state import Overlay
+from bpci_node.chain.validator_set import renew_set
+
+
+def close_block(state: Overlay, writes: Mapping[bytes, bytes | None], *, height: int, parent_root: bytes) -> None:
+    """Write what a block of version 2 leaves besides the effects of its commands, one of which succeeded.
+
+    Args:
+        writes: what the commands wrote; ``state`` shows it.
+        height: of the block.
+        parent_root: root of the state after the block before, 32 bytes.
+    """
+    store_recent(state, height - 1, parent_root)
+    renew_set(state, writes, height)
