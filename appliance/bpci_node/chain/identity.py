@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from bpci_node.chain.account import load_account
+from bpci_node.chain.account import account_id_of, load_account
 from bpci_node.chain.authority import BANK, COMMUNITY, HYBRID, require_term
 from bpci_node.chain.context import Context, Event
 from bpci_node.chain.credential import (
@@ -224,7 +224,9 @@ def enter_document(state: Overlay, context: Context, body: Resolution) -> list[E
     if body.resolver not in load_guardians(state, context.genesis)[0]:
         require_term(state, body.resolver, context.height, _RESOLVERS)
     resolver = load_account(state, body.resolver)
-    if resolver is None or all(key.public_key != body.resolver_key for key in resolver.keys):
+    # A guardian that never sent a command has no account yet; its key is the one that its id is derived from.
+    keys = {key.public_key for key in resolver.keys} if resolver is not None else {body.resolver_key}
+    if body.resolver_key not in keys or (resolver is None and account_id_of(body.resolver_key) != body.resolver):
         raise RefusedError("the resolver has no such key", code="identity.resolver_key")
     message = resolution_of(context.ledger_id, context.sender, body)
     verify_object(body.resolver_key, RESOLUTION_CONTEXT, message, body.sig)
