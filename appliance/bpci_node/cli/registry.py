@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bpci_node.cli.admitting import admit, invite, resume, suspend
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
-from bpci_node.cli.node import all_nodes, render_nodes
+from bpci_node.cli.node import render_nodes
 from bpci_node.cli.output import emit, fields, json_option
 
 network_option = click.option(
@@ -21,26 +23,40 @@ network_option = click.option(
 
 @click.group("registry")
 def command() -> None:
-    """Look nodes up, register one."""
+    """Look nodes up, register one, invite, suspend."""
+
+
+for extra in (admit, invite, suspend, resume):
+    command.add_command(extra)
 
 
 @command.command("list")
 @dir_option
 @node_option
 @click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
+@click.option("--status", type=click.Choice(["active", "suspended", "retired"]), help="Only nodes of this status.")
+@click.option("--capability", help="Only nodes that name this capability.")
+@click.option("--region", help="Only nodes of this region.")
+@click.option("--flag", metavar="FLAG", help="Only nodes with this flag, such as app_hosting.")
+@click.option("--validator", is_flag=True, help="Only active validators.")
 @json_option
-def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None, as_json: bool) -> None:
-    """List registered nodes.
+def list_nodes(*, directory: Path | None, url: str | None, as_json: bool, validator: bool, **conditions: Any) -> None:
+    """List registered nodes; each condition that is given must hold.
 
     \b
     Examples:
       bpci registry list
       bpci registry list --type hybrid --json
+      bpci registry list --capability storage --region eu-central --status active
     """
-    from bpci_node.network.client import NodeClient
+    from bpci_node.network.registry_client import RegistryClient
 
-    with NodeClient(find_node(directory, url).url) as client:
-        emit(all_nodes(client, node_type), as_json, render_nodes)
+    conditions["type"] = conditions.pop("node_type")
+    given = {name: value for name, value in conditions.items() if value is not None}
+    given |= {"validator": "true"} if validator else {}
+    with closing(RegistryClient(find_node(directory, url).url)) as registry:
+        found = [item["node"] | {"liveness": item["liveness"]} for item in registry.search(given)]
+    emit(found, as_json, render_nodes)
 
 
 @command.command("show")
