@@ -81,7 +81,13 @@ class Running:
 
 
 def _config(
-    home: Path, port: int, network_file: Path | None, state_dir: Path | None, limits: LimitsSection
+    home: Path,
+    port: int,
+    *,
+    network_file: Path | None,
+    state_dir: Path | None,
+    limits: LimitsSection,
+    ledger: LedgerSection | None,
 ) -> NodeConfig:
     home.mkdir(exist_ok=True)
     for name in ("node.key", "registry.key"):
@@ -94,9 +100,8 @@ def _config(
         node=NodeSection(home.name, endpoints=(f"http://127.0.0.1:{port}",), capabilities=("auction",)),
         api=ApiSection("127.0.0.1", port),
         owner=OwnerSection(home / "owner.sock", ""),
-        ledger=LedgerSection("embedded", "testnet")
-        if embedded
-        else LedgerSection("network", network_file=network_file),
+        ledger=ledger
+        or (LedgerSection("embedded", "testnet") if embedded else LedgerSection("network", network_file=network_file)),
         keys=KeysSection(f"file:{home / 'node.key'}", f"file:{home / 'registry.key'}" if embedded else None),
         targets=(TargetSection("eip155:1", 45_000_000, 10_000_000),),
         limits=limits,
@@ -116,10 +121,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         state_dir: Path | None = None,
         environment: dict[str, str] | None = None,
         limits: LimitsSection = LimitsSection(),  # noqa: B008 - frozen
+        ledger: LedgerSection | None = None,
     ) -> Running:
         home = tmp_path / name
         port = ports.setdefault(name, free_port())
-        config = _config(home, port, network_file, state_dir, limits)
+        config = _config(home, port, network_file=network_file, state_dir=state_dir, limits=limits, ledger=ledger)
         (home / "node.toml").write_text(dump(config))
         with (home / "node.log").open("ab") as log:
             process = subprocess.Popen(

@@ -28,7 +28,7 @@ GROUPS = {
     "mempool": "Send entries, prove what waits, seal bundles.",
     "bundle": "Show and verify sealed bundles.",
     "registry": "Look nodes up, register one.",
-    "network": "Show and verify network files.",
+    "network": "Network files, genesis, archives and snapshots of the ledger.",
 }
 """Groups in the order of ``--help``; each is ``cli/<name>.py`` with a click object ``command``."""
 

@@ -1,4 +1,4 @@
-"""``bpci network``: show and verify network files."""
+"""``bpci network``: network files, and the ledger of a network as a file: genesis, archives, snapshots."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.ledger_files import export_ledger, genesis, import_ledger, resume, snapshot
 from bpci_node.cli.output import emit, fields, json_option, table
 from bpci_node.errors import BpciError, UnreachableError
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 @click.group("network")
 def command() -> None:
-    """Show and verify network files."""
+    """Show and verify network files; make a genesis; carry a ledger in a file."""
+
+
+for part in (genesis, export_ledger, import_ledger, snapshot, resume):
+    command.add_command(part)
 
 
 @command.command("show")

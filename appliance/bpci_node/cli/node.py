@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
+from bpci_node.cli.node_duties import capabilities, heartbeat
 from bpci_node.cli.output import emit, fields, json_option, say, table
 from bpci_node.errors import UsageError
 
@@ -24,6 +25,10 @@ def command() -> None:
     Without --dir, --node and --socket a command means the node of this machine if it has one, else the devnet in its
     default directory.
     """
+
+
+for extra in (capabilities, heartbeat):
+    command.add_command(extra)
 
 
 @command.command("run")
@@ -232,7 +237,15 @@ def render_status(where: str, data: dict[str, Any]) -> str:
         "ledger": f"{ledger['id']} ({ledger['mode']})",
     }
     if ledger["height"] is not None:
-        shown["height"] = ledger["height"]
+        behind = {None: "nobody says how far the ledger is", 0: "up to date"}.get(
+            ledger["lag"], f"{ledger['lag']} behind"
+        )
+        shown["height"] = f"{ledger['height']} ({behind})"
+        shown["root"] = ledger["root"]
+    else:
+        shown["height"] = "the ledger is not here yet"
+    if ledger["stopped"] is not None:
+        shown["STOPPED"] = f"{ledger['stopped']['title']} ({ledger['stopped']['code']})"
     for name, target in data["targets"].items():
         shown[name] = f"{target['count']} entries wait, {target['bytes']} bytes, base fee {target['base_fee_wei']} wei"
     return fields(shown | {"version": data["version"]})

@@ -16,6 +16,7 @@ from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import BlockResult, Machine
 from bpci_node.chain.registry import find_node
 from bpci_node.chain.result import Result, events_of
+from bpci_node.consensus.checkpoint import Checkpoint, issue_checkpoint
 from bpci_node.consensus.opening import open_machine
 from bpci_node.consensus.ports import BlockStore, SignGuard
 from bpci_node.errors import RefusedError, UsageError
@@ -95,6 +96,13 @@ class Sequencer:
             FormatError: no name (``format.did``).
         """
         return issue_certificate(self._signer, self._machine.ledger_id, find_node(self._machine.state, name))
+
+    def checkpoint(self) -> bytes | None:
+        """Return the signed checkpoint of the last block, encoded; ``None`` before the first."""
+        machine = self._machine
+        if not machine.height:
+            return None
+        return issue_checkpoint(self._signer, Checkpoint(machine.ledger_id, machine.height, self._parent))
 
     def _store_block(self, computed: BlockResult, commands: list[bytes]) -> None:
         block = Block(

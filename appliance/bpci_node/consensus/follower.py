@@ -11,6 +11,7 @@ from bpci_node.chain.block import decode_signed_block, verify_block
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import Machine
 from bpci_node.chain.result import Result, events_of
+from bpci_node.consensus.checkpoint import Checkpoint, verify_checkpoint
 from bpci_node.consensus.opening import open_machine
 from bpci_node.consensus.ports import BlockStore
 from bpci_node.errors import ProofError, RefusedError
@@ -19,7 +20,7 @@ from bpci_node.errors import ProofError, RefusedError
 class Follower:
     """Takes blocks of one ledger in order, from anyone."""
 
-    __slots__ = ("_machine", "_parent", "_stopped", "_store")
+    __slots__ = ("_checkpoint", "_evidence", "_machine", "_parent", "_stopped", "_store")
 
     def __init__(self, genesis: Genesis, store: BlockStore) -> None:
         """Take up the ledger where the store left it.
@@ -31,6 +32,8 @@ class Follower:
         self._machine, last = open_machine(genesis, store)
         self._parent = genesis.hash if last is None else last.block.digest
         self._stopped: ProofError | None = None
+        self._evidence = b""
+        self._checkpoint: tuple[Checkpoint, bytes] | None = None
 
     @property
     def machine(self) -> Machine:
@@ -41,6 +44,34 @@ class Follower:
     def stopped(self) -> ProofError | None:
         """The difference at which it stopped, ``None`` while it follows."""
         return self._stopped
+
+    @property
+    def evidence(self) -> bytes:
+        """What the sequencer signed and does not hold, as it was received; empty while it follows."""
+        return self._evidence
+
+    @property
+    def checkpoint(self) -> tuple[Checkpoint, bytes] | None:
+        """The sequencer's latest word on how far the ledger has come, and its encoding; ``None`` before the first."""
+        return self._checkpoint
+
+    def note_checkpoint(self, data: bytes) -> Checkpoint:
+        """Take the sequencer's word on how far the ledger has come, and compare it with what is here.
+
+        Raises:
+            FormatError: not a checkpoint (``format.checkpoint``, or a code of the codec).
+            ProofError: not signed by the ledger's sequencer (``proof.signature``, ``proof.ledger``); or it is of
+                another block than ours at its height (``proof.fork``), and the follower has stopped.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        genesis = self._machine.genesis
+        found = verify_checkpoint(data, registry_key=genesis.registry_key, ledger_id=genesis.ledger_id)
+        if found.height <= self._machine.height:
+            self._compare_with_stored(found.height, found.block, data)
+        if self._checkpoint is None or found.height > self._checkpoint[0].height:
+            self._checkpoint = (found, data)
+        return found
 
     def take(self, data: bytes, commands: Sequence[bytes]) -> tuple[Result, ...]:
         """Execute the next block and store it, if it leads where its sequencer says; return its results.
@@ -69,17 +100,17 @@ class Follower:
         verify_block(signed)
         height = self._machine.height + 1
         if block.height < height:
-            self._compare_with_stored(block.height, block.digest)
+            self._compare_with_stored(block.height, block.digest, data)
         if block.height != height:
             raise RefusedError(
                 f"the next block has height {height}, not {block.height}", code="chain.height", expected=height
             )
         if block.parent != self._parent:
-            raise self._stop(f"block {height} follows another block {height - 1} than ours", "proof.fork")
+            raise self._stop(f"block {height} follows another block {height - 1} than ours", "proof.fork", height, data)
         if block.time_ms <= self._machine.time_ms:
-            raise self._stop(f"block {height} is not later than block {height - 1}", "proof.time")
+            raise self._stop(f"block {height} is not later than block {height - 1}", "proof.time", height, data)
         if block.version < self._machine.version:
-            raise self._stop(f"block {height} goes back to version {block.version}", "proof.version")
+            raise self._stop(f"block {height} goes back to version {block.version}", "proof.version", height, data)
         computed = self._machine.finalize(height, block.time_ms, commands, version=block.version)
         if computed.commands_root != block.commands_root:
             raise ProofError("these are not the commands of the block", code="proof.commands")
@@ -88,6 +119,8 @@ class Follower:
                 f"executing block {height} leads to state {computed.state_root.hex()}, "
                 f"its sequencer says {block.state_root.hex()}",
                 "proof.state_root",
+                height,
+                data,
             )
         results = [result.encode() for result in computed.results]
         self._store.append_block(height, data, commands, results, computed.writes, events=events_of(computed.results))
@@ -95,15 +128,19 @@ class Follower:
         self._parent = block.digest
         return computed.results
 
-    def _compare_with_stored(self, height: int, digest: bytes) -> None:
+    def _compare_with_stored(self, height: int, digest: bytes, data: bytes) -> None:
         stored = self._store.block(height)
         if stored is not None and decode_signed_block(stored).block.digest != digest:
-            raise self._stop(f"the sequencer signed two different blocks of height {height}", "proof.fork")
+            raise self._stop(
+                f"the sequencer signed two different blocks of height {height}", "proof.fork", height, data
+            )
 
-    def _stop(self, message: str, code: str) -> ProofError:
+    def _stop(self, message: str, code: str, height: int, data: bytes) -> ProofError:
+        self._evidence = data
         self._stopped = ProofError(
             message,
             code=code,
             hint="Keep both versions and compare with other followers: either this program or the sequencer is wrong.",
+            height=height,
         )
         return self._stopped

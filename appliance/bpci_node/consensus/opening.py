@@ -32,17 +32,14 @@ def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBl
             )
         return machine, None
     last = _read(data, genesis)
-    first_data = store.block(1)
-    if first_data is None:
-        raise StorageError("the first block is missing", code="storage.block", hint=_HINT)
-    if _read(first_data, genesis).block.parent != genesis.hash:
+    if _origin(store, genesis) != genesis.hash:
         raise StorageError(
             "the stored ledger began with another genesis",
             code="storage.ledger",
             hint="This data directory belongs to another network. Choose another one, or correct the configuration.",
         )
     block = last.block
-    with _no_collection():
+    with without_collection():
         machine = Machine(
             genesis, entries=store.load_state(), height=block.height, time_ms=block.time_ms, version=block.version
         )
@@ -59,7 +56,7 @@ def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBl
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Keep the garbage collector from looking at a million new objects again and again; none of them is garbage."""
     was_on = gc.isenabled()
     gc.disable()
@@ -68,6 +65,17 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _origin(store: BlockStore, genesis: Genesis) -> bytes:
+    """Return the genesis hash with which the stored ledger began: its first block's parent, as long as that is kept."""
+    first_data = store.block(1)
+    if first_data is not None:
+        return _read(first_data, genesis).block.parent
+    origin = store.origin()
+    if origin is None:
+        raise StorageError("the first block is missing", code="storage.block", hint=_HINT)
+    return origin
 
 
 def _read(data: bytes, genesis: Genesis) -> SignedBlock:

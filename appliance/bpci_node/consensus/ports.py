@@ -49,12 +49,54 @@ class BlockStore(Protocol):
         """Return the signed block at ``height``, ``None`` if there is none."""
         ...
 
+    def origin(self) -> bytes | None:
+        """Return the genesis hash that was noted when the first block was let go or never came; else ``None``."""
+        ...
+
     def commands(self, height: int) -> list[bytes]:
         """Return the signed commands of the block at ``height``, in its order; empty if there is none."""
         ...
 
     def results(self, height: int) -> list[bytes]:
         """Return the encoded results of the block at ``height``, in its order; empty if there is none."""
+        ...
+
+
+class RestorableStore(BlockStore, Protocol):
+    """A block store whose ledger can be taken from a snapshot."""
+
+    def restoring(self) -> tuple[bytes, int, bytes | None] | None:
+        """Return what is under way: the manifest, how many chunks are stored, and the last key of them.
+
+        ``None``: nothing, the store holds a ledger as :meth:`append_block` left it.
+        """
+        ...
+
+    def begin_restoring(self, manifest: bytes) -> None:
+        """Remember that the snapshot of this manifest is being restored, and drop every block and the whole state.
+
+        Durable in steps: a crash in between leaves a restoration that has no manifest, and begins anew. An empty
+        ``manifest`` leaves just that.
+
+        Raises:
+            StorageError: the disk or the database failed.
+        """
+        ...
+
+    def put_chunk(self, number: int, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Store the entries of one chunk, and that it is stored; durable on return.
+
+        Raises:
+            StorageError: the disk or the database failed.
+        """
+        ...
+
+    def end_restoring(self, height: int, block: bytes, origin: bytes) -> None:
+        """Make what was restored the ledger: its last block, and the genesis hash; durable on return.
+
+        Raises:
+            StorageError: the disk or the database failed.
+        """
         ...
 
 

@@ -22,6 +22,8 @@ REACH_PER_SECOND = 0.2
 REACH_BURST = 5.0
 PROOFS_PER_SECOND = 5.0
 PROOFS_BURST = 100.0
+LEDGER_MIB_PER_SECOND = 32.0
+LEDGER_BURST_MIB = 512.0
 OPENINGS_PER_PROOF = 8
 """Entries and buckets that a proof opens for the price of one request."""
 
@@ -35,6 +37,9 @@ class Api:
         self._measure = RateLimit(MEASURE_MIB_PER_SECOND, MEASURE_BURST_MIB, code="limit.measure")
         self._reach = RateLimit(REACH_PER_SECOND, REACH_BURST, code="limit.reach")
         self._proofs = RateLimit(PROOFS_PER_SECOND, PROOFS_BURST, code="limit.proofs", what="proofs")
+        self._ledger = RateLimit(
+            LEDGER_MIB_PER_SECOND, LEDGER_BURST_MIB, code="limit.ledger", what="parts of the ledger"
+        )
         rate = node.config.limits.entries_per_second
         self._entries = RateLimit(rate, max(2 * rate, MAX_BATCH), code="limit.entries", what="entries")
 
@@ -85,6 +90,14 @@ class Api:
             LimitError: ``limit.proofs``.
         """
         self._proofs.take(source_of(address_of(request)), max(1.0, openings / OPENINGS_PER_PROOF))
+
+    def allow_ledger(self, request: Request, mib: float) -> None:
+        """Take a part of the ledger of about so many MiB from what the source of a request may fetch.
+
+        Raises:
+            LimitError: ``limit.ledger``.
+        """
+        self._ledger.take(source_of(address_of(request)), mib)
 
     def allow_entries(self, request: Request, count: int) -> bytes:
         """Take ``count`` entries from what the source of a request may send; return that source.

@@ -8,17 +8,18 @@ from bpci_node import __version__
 from bpci_node.gateway import openapi, problems
 from bpci_node.gateway.api import Api
 from bpci_node.gateway.routes_entries import entry_routes
-from bpci_node.gateway.routes_ledger import ledger_routes
+from bpci_node.gateway.routes_ledger import ledger_routes, owner_ledger_routes
 from bpci_node.gateway.routes_node import health_routes, node_routes
 from bpci_node.gateway.routes_owner import owner_routes
 from bpci_node.gateway.routes_pools import pool_routes
 from bpci_node.gateway.routes_proofs import proof_routes
+from bpci_node.gateway.routes_registry import registry_routes
 
 
 def public_app(api: Api) -> FastAPI:
     """Return the application that anyone may use."""
     app = FastAPI(title="BPCI node", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for routes in (health_routes, node_routes, ledger_routes, entry_routes, pool_routes, proof_routes):
+    for routes in (health_routes, node_routes, ledger_routes, entry_routes, pool_routes, proof_routes, registry_routes):
         app.include_router(routes(api))
     problems.install(app)
     openapi.install(app)
@@ -32,7 +33,7 @@ def owner_app(api: Api, addresses: list[str]) -> FastAPI:
         addresses: where the public API listens.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for routes in (health_routes(api), node_routes(api), owner_routes(api, addresses)):
+    for routes in (health_routes(api), node_routes(api), owner_routes(api, addresses), owner_ledger_routes(api)):
         app.include_router(routes)
     problems.install(app)
     return app

@@ -116,14 +116,28 @@ class _NodeCollector(Collector):
         yield CounterMetricFamily("bpci_bundles_sealed", "Bundles sealed", value=node.counters.bundles)
         yield from self._pools()
         yield from self._queues()
-        if node.ledger is not None:
-            yield GaugeMetricFamily("bpci_ledger_height", "Height of the last block", value=node.ledger.height)
+        yield from self._ledger()
         yield GaugeMetricFamily("bpci_connections", "Open connections", value=self._connections.count)
         yield CounterMetricFamily(
             "bpci_connections_refused", "Connections refused by a limit", value=self._connections.refused
         )
         yield CounterMetricFamily(
             "bpci_store_failures", "Commits that failed", value=node.store.writer.statistics.failures
+        )
+
+    def _ledger(self) -> Iterable[GaugeMetricFamily]:
+        """Yield how far the ledger has come here; a node that has nothing yet is at height 0."""
+        node, status = self._node, self._node.lookups.status()
+        yield GaugeMetricFamily("bpci_ledger_height", "Height of the last block", value=status["height"] or 0)
+        lag = float("nan") if status["lag"] is None else status["lag"]
+        yield GaugeMetricFamily("bpci_ledger_lag", "Blocks that are known to be made and not here", value=lag)
+        yield GaugeMetricFamily(
+            "bpci_ledger_stopped",
+            "1 when the ledger stands still until somebody has looked",
+            value=0 if status["stopped"] is None else 1,
+        )
+        yield GaugeMetricFamily(
+            "bpci_ledger_snapshot_height", "Height of the latest snapshot", value=node.snapshots.last_height
         )
 
     def _queues(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:

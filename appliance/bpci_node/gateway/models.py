@@ -214,8 +214,11 @@ class LedgerStatus(BaseModel):
 
     id: str
     mode: Literal["embedded", "network"]
-    height: int | None
+    height: int | None = Field(description="Of the last block that this node has executed.")
     root: Hex | None
+    lag: int | None = Field(description="Blocks that are known to be made and are not here; null if none is known.")
+    heard_ms: int | None = Field(description="When a node of the network answered last; null: never, or none is asked.")
+    stopped: Problem | None = Field(description="Why no block is taken any more; null while they are.")
 
 
 class TargetStatus(BaseModel):

@@ -18,6 +18,7 @@ from bpci_node.network import file as network_file
 from bpci_node.network.auth import sign_request
 from bpci_node.network.checks import check_certificate, check_challenge, malformed, other_ledger
 from bpci_node.network.file import NetworkFile
+from bpci_node.network.ledger_client import LedgerClient
 from bpci_node.network.mempool import MempoolClient
 from bpci_node.network.transport import TIMEOUT_SECONDS, Reply, Transport, error_of_problem
 from bpci_node.network.wire import AUTH_HEADER, CBOR, bytes_of
@@ -76,6 +77,8 @@ class NodeClient:
         self._network = network
         self.mempool = MempoolClient(self._transport, self._map)
         """What it says of its pools."""
+        self.ledger = LedgerClient(self._transport, self._map)
+        """What it says of its ledger."""
 
     def __enter__(self) -> Self:
         return self
@@ -162,14 +165,6 @@ class NodeClient:
             NotFoundError: no such account.
         """
         return self._map(self._transport.value("GET", f"/v1/accounts/{quote(account_id)}"), "id", "nonce", "keys")
-
-    def block(self, height: int) -> dict[str, Any]:
-        """Return a block with its commands and results.
-
-        Raises:
-            NotFoundError: no such block.
-        """
-        return self._map(self._transport.value("GET", f"/v1/blocks/{height}"), "block")
 
     def entry(self, target: str, txid: bytes) -> dict[str, Any]:
         """Return what the node knows of an accepted entry.

@@ -83,6 +83,12 @@ class LedgerSection:
     """Name of the ledger (embedded)."""
     network_file: Path | None = None
     """Network file (network mode)."""
+    genesis_file: Path | None = None
+    """Genesis that a new ledger begins with (embedded); the program's own defaults without one."""
+    snapshot_blocks: int = 10_000
+    """After how many blocks a snapshot is made; 0: never by itself."""
+    keep_blocks: int = 0
+    """How many of the last blocks stay, besides all that follow the latest snapshot; 0: every block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +238,11 @@ def dump(config: NodeConfig) -> str:
     ledger: dict[str, Any] = {"mode": config.ledger.mode}
     if config.ledger.mode == "embedded":
         ledger["name"] = config.ledger.name
+        if config.ledger.genesis_file is not None:
+            ledger["genesis_file"] = str(config.ledger.genesis_file)
     else:
         ledger["network_file"] = str(config.ledger.network_file)
+    ledger |= {"snapshot_blocks": config.ledger.snapshot_blocks, "keep_blocks": config.ledger.keep_blocks}
     keys = {"node": config.keys.node}
     if config.keys.registry is not None:
         keys["registry"] = config.keys.registry
@@ -300,13 +309,22 @@ def _owner(reader: TableReader) -> OwnerSection:
 
 
 def _ledger(reader: TableReader) -> LedgerSection:
+    default = LedgerSection()
     mode = reader.choice("mode", "embedded", ("embedded", "network"))
+    name, network_file, genesis_file = default.name, None, None
     if mode == "embedded":
-        section = LedgerSection(
-            mode, reader.text("name", "devnet", NAME_FORM.pattern, "a-z, 0-9 and -, at most 32"), None
-        )
+        name = reader.text("name", "devnet", NAME_FORM.pattern, "a-z, 0-9 and -, at most 32")
+        genesis_file = reader.optional_path("genesis_file")
     else:
-        section = LedgerSection(mode, LedgerSection().name, reader.path("network_file"))
+        network_file = reader.path("network_file")
+    section = LedgerSection(
+        mode,
+        name,
+        network_file,
+        genesis_file,
+        snapshot_blocks=reader.integer("snapshot_blocks", 0, 10**9, default.snapshot_blocks),
+        keep_blocks=reader.integer("keep_blocks", 0, 10**12, default.keep_blocks),
+    )
     reader.done()
     return section
 
@@ -375,5 +393,7 @@ def _check_whole(config: NodeConfig, source: str) -> None:
         whole.wrong("targets", "each target once")
     if config.ledger.mode == "embedded" and config.keys.registry is None:
         whole.wrong("keys.registry", "the registry's key, because ledger.mode is embedded")
+    if config.ledger.keep_blocks and not config.ledger.snapshot_blocks:
+        whole.wrong("ledger.snapshot_blocks", "at least 1, because ledger.keep_blocks lets blocks go")
     if config.ledger.mode == "network" and config.keys.registry is not None:
         whole.wrong("keys.registry", "no registry key, because ledger.mode is network")

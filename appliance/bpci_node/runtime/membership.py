@@ -145,7 +145,7 @@ class RemoteRegistry:
         await asyncio.to_thread(self._ask, lambda client: client.submit_command(signed))
 
     def _ask(self, question: Callable[[NodeClient], T]) -> T:
-        """Put ``question`` to the network's nodes in turn, until one can be reached.
+        """Put ``question`` to the network's nodes in turn, until one that keeps the ledger can be reached.
 
         Raises:
             UnreachableError: none (``unreachable.registry``).
@@ -155,12 +155,11 @@ class RemoteRegistry:
         for url in self._network.urls:
             with NodeClient(url, network=self._network) as client:
                 try:
+                    if client.status()["ledger"].get("mode") != "embedded":
+                        reasons.append(f"{url} follows the ledger, and is not its registry")
+                        continue
                     return question(client)
                 except UnreachableError as error:
-                    reasons.append(error.message)
-                except NotFoundError as error:
-                    if error.code != "registry.elsewhere":
-                        raise
                     reasons.append(error.message)
         raise UnreachableError(
             f"no node of the network can be reached: {reasons[-1]}",

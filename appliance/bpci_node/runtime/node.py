@@ -13,6 +13,7 @@ from typing import Any
 
 from bpci_node import __version__
 from bpci_node.chain.account import account_id_of
+from bpci_node.consensus.instance import require_registered_instance
 from bpci_node.errors import BpciError, NotFoundError, StorageError
 from bpci_node.mempool.header import MxHeader
 from bpci_node.mempool.limits import PoolLimits
@@ -25,10 +26,13 @@ from bpci_node.primitives.keys import LocalSigner, Signer, did_of
 from bpci_node.runtime import membership
 from bpci_node.runtime.config import NodeConfig, NodeSection
 from bpci_node.runtime.counters import Counters, Timings
+from bpci_node.runtime.following import FollowedLedger
 from bpci_node.runtime.funding import Funding
 from bpci_node.runtime.intake import Intake, clock_ms
 from bpci_node.runtime.key_files import read_key
 from bpci_node.runtime.ledger import EmbeddedLedger
+from bpci_node.runtime.ledger_upkeep import LedgerUpkeep
+from bpci_node.runtime.lookups import Lookups
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
 from bpci_node.runtime.overview import Overview
 from bpci_node.runtime.proving import Prover
@@ -37,6 +41,8 @@ from bpci_node.runtime.target_pool import TargetPool
 from bpci_node.runtime.upkeep import Upkeep
 from bpci_node.store import journal
 from bpci_node.store.arrival_guard import ArrivalGuard
+from bpci_node.store.blocks import SqliteBlockStore
+from bpci_node.store.snapshots import SnapshotFiles
 from bpci_node.store.store import Store
 from bpci_node.store.writer import stopping_error
 
@@ -85,6 +91,8 @@ class Node:
             guards = config.state_dir / "guard"
             guards.mkdir(mode=0o700, exist_ok=True)
             self.ledger: EmbeddedLedger | None = None
+            self.followed: FollowedLedger | None = None
+            self.lookups: Lookups
             self.network: NetworkFile
             self._registry: Registry
             if config.ledger.network_file is None:
@@ -95,13 +103,22 @@ class Node:
                     urls=config.node.endpoints,
                     guard=guards / "blocks",
                     clock_ms=clock_ms,
+                    genesis_file=config.ledger.genesis_file,
                 )
+                self.lookups, capture = self.ledger, self.ledger.capture
                 self.network = self.ledger.network
                 self._registry = OwnRegistry(self.ledger)
             else:
                 self.network = network_file.load(config.ledger.network_file)
                 self._registry = RemoteRegistry(self.network)
+                self.followed = FollowedLedger(
+                    self.store, self.network, own_urls=config.node.endpoints, clock_ms=clock_ms
+                )
+                self.lookups, capture = self.followed, self.followed.capture
             self._require_same_identity()
+            self.snapshots = LedgerUpkeep(
+                SqliteBlockStore(self.store), SnapshotFiles(config.state_dir / "snapshots"), config.ledger, capture
+            )
             limits = PoolLimits(
                 entries=config.limits.pool_entries,
                 raw_bytes=config.limits.pool_bytes,
@@ -174,11 +191,18 @@ class Node:
 
         Raises:
             NotFoundError: no such target (``entry.target``).
-            RefusedError: nothing to seal (``bundle.empty``), or the sign guard forbids it (``sign.*``).
+            RefusedError: nothing to seal (``bundle.empty``), the sign guard forbids it, or another instance of this
+                identity is registered (``sign.*``).
             FormatError: a base fee or gas limit out of range.
             StorageError: it could not be stored or remembered, and nobody has seen it.
         """
         pool, sealer, now = self.intake.pool(target), self._sealers[target], clock_ms()
+        require_registered_instance(
+            self.certificate,
+            self.config.node.instance,
+            registry_key=self.network.registry_key,
+            ledger_id=self.network.ledger_id,
+        )
 
         def write(connection: Any) -> journal.JournalBundle:
             with self.timings.of("seal"):
@@ -294,7 +318,7 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """Return what anyone may know of this node, as values of the codec's subset."""
-        node, ledger = self.config.node, self.ledger
+        node = self.config.node
         return {
             "v": 1,
             "version": __version__,
@@ -308,8 +332,7 @@ class Node:
             "ledger": {
                 "id": self.network.ledger_id,
                 "mode": self.config.ledger.mode,
-                "height": None if ledger is None else ledger.height,
-                "root": None if ledger is None else ledger.state_root,
+                **self.lookups.status(),
             },
             "targets": {name: pool.status() for name, pool in self.pools.items()},
             "time_ms": clock_ms(),
@@ -320,8 +343,8 @@ class Node:
         found: list[BpciError] = []
         if self.stopping.is_set():
             found.append(stopping_error())
-        if self.ledger is not None and self.ledger.failure is not None:
-            found.append(self.ledger.failure)
+        if self.lookups.stopped is not None:
+            found.append(self.lookups.stopped)
         if self.store.writer.error is not None:
             found.append(self.store.writer.error)
         elif not self.stopping.is_set():
@@ -357,4 +380,6 @@ class Node:
         self._prover.close()
         if self.ledger is not None:
             self.ledger.close()
+        if self.followed is not None:
+            self.followed.close()
         self.store.close()

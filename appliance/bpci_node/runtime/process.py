@@ -66,7 +66,10 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
         where = ", ".join(faces.addresses)
         log.info("node %s is ready at %s", did_of(node.signer.public_key), where)
         notify(READY=1, STATUS=f"ready at {where}")
-        keepers = (_keep_house(node), _keep_membership(node), _keep_pools(node), node.upkeep.run())
+        keepers = [_keep_house(node), _keep_membership(node), _keep_pools(node)]
+        keepers += [node.upkeep.run(), node.snapshots.run()]
+        if node.followed is not None:
+            keepers.append(node.followed.run())
         tasks = [asyncio.create_task(keeper) for keeper in keepers]
         period = watchdog_seconds()
         if period is not None:

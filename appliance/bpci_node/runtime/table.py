@@ -113,3 +113,8 @@ class TableReader:
         if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
             self.wrong(key, "an absolute path")
         return Path(value)
+
+    def optional_path(self, key: str) -> Path | None:
+        """Return the absolute path at ``key``, ``None`` if there is none."""
+        self._known.append(key)
+        return self.path(key) if key in self._value else None

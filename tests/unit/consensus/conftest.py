@@ -44,6 +44,9 @@ class MemoryStore:
     def block(self, height):
         return self.blocks[height - 1][0] if 1 <= height <= len(self.blocks) else None
 
+    def origin(self):
+        return None
+
     def commands(self, height):
         return self.blocks[height - 1][1] if 1 <= height <= len(self.blocks) else []
 

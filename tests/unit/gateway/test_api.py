@@ -57,7 +57,7 @@ def test_registration_look_up_and_pages(served: Any) -> None:
     assert served.client.nodes(after=page["next"]) == {"nodes": [], "next": None}
     assert served.client.nodes(node_type="hybrid")["nodes"] == []
     assert served.client.account(found["account"])["nonce"] == 1
-    block = served.client.block(1)
+    block = served.client.ledger.block(1)
     assert block["block"]["height"] == 1
     assert len(block["commands"]) == 1
     problem(served.http.get("/v1/blocks/99"), 404, "chain.block")
@@ -251,5 +251,5 @@ def test_headers_can_not_change_who_asks(serve: Callable[..., Any]) -> None:
 
 def test_foreign_exceptions_do_not_leak_from_the_client(served: Any) -> None:
     with pytest.raises(BpciError):
-        served.client.block(-1)
+        served.client.ledger.block(-1)
     assert json.dumps(served.client.status())
