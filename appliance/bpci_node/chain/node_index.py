@@ -28,8 +28,8 @@ from bpci_node.errors import FormatError
 
 MAX_PAGE = 1000
 """Most nodes of one answer."""
-MAX_STEPS = 1000
-"""Most nodes that one answer looks at."""
+MAX_MISSES = 250
+"""Most nodes that one answer looks at in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def search_nodes(
 ) -> tuple[list[NodeRecord], str | None]:
     """Return nodes in order of their account ids, and the account after which the next page begins.
 
-    A page looks at :data:`MAX_STEPS` nodes at most, so it may hold fewer than ``limit`` and not be the last.
+    A page looks at :data:`MAX_MISSES` other nodes at most, so it may hold fewer than ``limit`` and not be the last.
 
     Args:
         after: only accounts greater than this one.
@@ -99,13 +99,16 @@ def search_nodes(
     first, *others = query.prefixes() or [node_entry("")]
     found: list[NodeRecord] = []
     last = after.encode("ascii")
-    for steps, (entry, _) in enumerate(state.entries(first, after=first + last if after else b""), start=1):
+    missed = 0
+    for entry, _ in state.entries(first, after=first + last if after else b""):
         last = entry[len(first) :]
-        if all(state.get(prefix + last) is not None for prefix in others):
-            record = load_node(state, last.decode("ascii"))
-            if record is not None:
-                found.append(record)
-        if len(found) >= min(limit, MAX_PAGE) or steps >= MAX_STEPS:
+        is_met = all(state.get(prefix + last) is not None for prefix in others)
+        record = load_node(state, last.decode("ascii")) if is_met else None
+        if record is None:
+            missed += 1
+        else:
+            found.append(record)
+        if len(found) >= min(limit, MAX_PAGE) or missed >= MAX_MISSES:
             return found, last.decode("ascii")
     return found, None
 

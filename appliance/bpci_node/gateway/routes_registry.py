@@ -1,4 +1,4 @@
-"""Routes of the registry's look-ups: search, liveness, admission, validators, miners; of any node that has the state."""
+"""Routes of the registry's look-ups: search, liveness, admission, validators, miners. Any node answers."""
 
 from __future__ import annotations
 
