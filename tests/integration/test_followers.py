@@ -94,6 +94,7 @@ def test_two_followers_come_to_the_same_root_and_answer_from_their_own_state(
     town: Town, start: Callable[..., Any], bpci: Callable[..., Any]
 ) -> None:
     town.transfer(5)
+    assert bpci("node", "register", "--socket", town.node.owner_socket).returncode == 0
     one, two = (start(name, network_file=town.file) for name in ("one", "two"))
     follows(one, town.node)
     town.transfer(3)
@@ -117,6 +118,9 @@ def test_two_followers_come_to_the_same_root_and_answer_from_their_own_state(
         )
         assert said.block == block.digest
         verify_state(block.state_root, key, found["value"], decode_state_proof(found["proof"]))
+    with one.client(network=town.network) as client:
+        # A registered node as well, though a follower can give no certificate of it.
+        assert client.node(did_of(town.node.signer.public_key))["certificate"] is None
         with pytest.raises(BpciError) as caught:
             client.submit_command(b"\xa0")
         assert caught.value.code == "registry.elsewhere"

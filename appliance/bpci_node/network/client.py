@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from bpci_node.errors import BpciError, ProofError
 from bpci_node.network import file as network_file
 from bpci_node.network.auth import sign_request
-from bpci_node.network.checks import check_certificate, check_challenge, malformed, other_ledger
+from bpci_node.network.checks import check_challenge, check_node, malformed, other_ledger
 from bpci_node.network.file import NetworkFile
 from bpci_node.network.ledger_client import LedgerClient
 from bpci_node.network.mempool import MempoolClient
@@ -136,7 +136,7 @@ class NodeClient:
         return found
 
     def node(self, name: str) -> dict[str, Any]:
-        """Look a node up by account id or ``did:key``; its certificate is checked if the network is known.
+        """Look a node up by account id or ``did:key``; it is checked if the network is known.
 
         Raises:
             NotFoundError: no such node.
@@ -146,7 +146,7 @@ class NodeClient:
             self._transport.value("GET", f"/v1/registry/nodes/{quote(name, safe=':')}"), "node", "certificate"
         )
         if self._network is not None:
-            check_certificate(self.where, self._network, found, name)
+            check_node(self.where, self._network, found, name, self.ledger.state)
         return found
 
     def nodes(self, *, node_type: str | None = None, after: str | None = None, limit: int = 100) -> dict[str, Any]:
