@@ -40,6 +40,15 @@ class Chain:
         assert "error" not in answer, answer
         return answer["result"]
 
+    def run(self, method: str, transaction: Any) -> Any:
+        """Send a transaction by this method and return its receipt, which comes with the block a moment later."""
+        txid = self.call(method, transaction)
+        deadline = time.monotonic() + 10
+        while (receipt := self.call("eth_getTransactionReceipt", txid)) is None:
+            assert time.monotonic() < deadline, f"{txid} is in no block"
+            time.sleep(0.02)
+        return receipt
+
     def sign(self, sender: str, nonce: int, *, max_fee: int, gas: int = 21_000, value: int = 0) -> Transaction:
         raw = self.call(
             "eth_signTransaction",
@@ -102,7 +111,7 @@ def test_accounts_are_what_the_chain_says(chain: Chain, provider: ChainRpc) -> N
     before = provider.states([octets(rich), octets(poor)])
     assert before[octets(poor)] == SenderState(0, 0)
     assert before[octets(rich)].balance_wei == int(chain.call("eth_getBalance", rich, "latest"), 16)
-    chain.call("eth_sendTransaction", {"from": rich, "to": poor, "value": hex(ETHER)})
+    chain.run("eth_sendTransaction", {"from": rich, "to": poor, "value": hex(ETHER)})
     assert provider.states([octets(poor)]) == {octets(poor): SenderState(0, 0)}  # kept for a moment
     provider.forget()
     after = provider.states([octets(rich), octets(poor)])
@@ -141,7 +150,7 @@ def test_only_who_can_pay_gets_in_and_who_spends_it_elsewhere_leaves(chain: Chai
 
     # The sender runs its first nonce elsewhere, and spends on it nearly all that it has.
     price = 3 * 10**9
-    receipt = chain.call(
+    receipt = chain.run(
         "eth_sendTransaction",
         {
             "from": sender,
@@ -151,7 +160,7 @@ def test_only_who_can_pay_gets_in_and_who_spends_it_elsewhere_leaves(chain: Chai
             "value": hex(balance - 21_000 * price - second.cost_wei),
         },
     )
-    assert chain.call("eth_getTransactionReceipt", receipt)["gasUsed"] == hex(21_000)
+    assert receipt["gasUsed"] == hex(21_000)
     provider.forget()
     gone = pool.revise(provider.states(pool.senders()))
     assert [entry.leaf.nonce for entry in gone] == [0, 2]
@@ -191,7 +200,7 @@ def test_what_the_pool_believes_a_transaction_uses_at_least_it_does_use(chain: C
             | extra,
         )
         tx = decode_transaction(octets(raw))
-        used = int(chain.call("eth_getTransactionReceipt", chain.call("eth_sendRawTransaction", raw))["gasUsed"], 16)
+        used = int(chain.run("eth_sendRawTransaction", raw)["gasUsed"], 16)
         assert 21_000 <= tx.floor_gas <= used
         if nonce == 0:
             assert tx.floor_gas == used
