@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bpci_node.chain import bond, escrow, identity_kinds, registry, rotation, stake, transfer, vesting
+from bpci_node.chain import bond, escrow, governance_kinds, identity_kinds, registry, rotation, stake, transfer, vesting
 from bpci_node.chain.forms import Empty
 from bpci_node.chain.kinds import Kind
 from bpci_node.chain.node_kinds import NODE_KINDS
@@ -293,7 +293,7 @@ _KINDS = (
     ),
 )
 
-_ALL = (*_KINDS, *identity_kinds.KINDS, *NODE_KINDS, *VALIDATOR_KINDS)
+_ALL = (*_KINDS, *governance_kinds.KINDS, *identity_kinds.KINDS, *NODE_KINDS, *VALIDATOR_KINDS)
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in sorted(_ALL, key=lambda kind: kind.name)})
 """Every kind of command, by name, in order of names."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bpci_node.chain.recent import store_recent
 from bpci_node.chain.state import Overlay
 from bpci_node.chain.validator_set import renew_set
+from bpci_node.chain.weight import record_weights
 
 
 def close_block(state: Overlay, writes: Mapping[bytes, bytes | None], *, height: int, parent_root: bytes) -> None:
@@ -19,3 +20,4 @@ def close_block(state: Overlay, writes: Mapping[bytes, bytes | None], *, height:
     """
     store_recent(state, height - 1, parent_root)
     renew_set(state, writes, height)
+    record_weights(state, writes, height)

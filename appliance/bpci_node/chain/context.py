@@ -29,6 +29,8 @@ class Context:
     """Root of the state after the block before, 32 bytes; the genesis hash in the first block."""
     approvers: frozenset[str] = frozenset()
     """Accounts whose keys signed it besides the sender; asked for membership only."""
+    is_voted: bool = False
+    """Whether a passed proposal does it, which stands in the place of the guardians' quorum."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,22 @@ _GUARDIANS_ENTRY = b"guardians"
 
 
 def require_quorum(state: View, context: Context) -> None:
-    """Check that enough guardians signed the command, its sender among them or not.
+    """Check that enough guardians signed the command, its sender among them or not, or that a vote stands for them.
+
+    After ``guardians_last_height`` only a vote does.
 
     Raises:
         AccessError: too few (``access.quorum``).
     """
+    if context.is_voted:
+        return
+    last_height = load_parameter(state, "guardians_last_height")
+    if context.height > last_height:
+        raise AccessError(
+            f"the guardians decided up to height {last_height}; now a proposal does",
+            code="access.quorum",
+            hint="Use 'bpci governance propose'.",
+        )
     accounts, threshold = load_guardians(state, context.genesis)
     speaking = {context.sender, *context.approvers}
     found = sum(account in speaking for account in accounts)

@@ -55,6 +55,17 @@ PARAMETERS: Mapping[str, ParameterRule] = MappingProxyType(
             0, 90 * _DAY_MS, _DAY_MS, "How long before it leaves an escrow an amount is announced, milliseconds."
         ),
         "fee_min": ParameterRule(0, 10**15, 0, "Least fee of a command that is not free, smallest units of BPI."),
+        "governance_quorum_bps": ParameterRule(
+            500, 10_000, 2000, "Least share of all that is bonded that votes, basis points."
+        ),
+        "governance_threshold_bps": ParameterRule(
+            5000, 9999, 5000, "Share of yes among yes and no that a proposal exceeds, basis points."
+        ),
+        "governance_veto_blocks": ParameterRule(1, 10**7, 1000, "How long the guardians may stop it after the vote."),
+        "governance_voting_blocks": ParameterRule(2, 10**7, 10_000, "How long a proposal is voted on, blocks."),
+        "guardians_last_height": ParameterRule(
+            0, 2**62, 100_000_000, "Last height at which the guardians' quorum counts; then votes alone do."
+        ),
         "heartbeat_interval": ParameterRule(1, 10**6, 10, "Least distance of two heartbeats of one node, blocks."),
         "heartbeat_patience": ParameterRule(
             1, 10**9, 100, "After so many blocks without a heartbeat a node counts as silent."

@@ -158,6 +158,7 @@ class Economy(World):
             Allocation(WALLETS["treasury"], "BPI", 10_001, None),
         )
         values = {"fee_min": FEE, "unbonding_ms": 5000, "escrow_notice_ms": 3000, "validator_min_stake": 50}
+        values |= {"governance_voting_blocks": 6, "governance_veto_blocks": 3}
         values |= {"admission_bits": 4, "admission_window": 1000, "admissions_per_window": 20, "jail_blocks": 3}
         values |= {"heartbeat_interval": 2, "heartbeat_patience": 5, "commission_period": 3}
         parameters = Parameters("testnet", assets, allocations, guardians, 2, values)

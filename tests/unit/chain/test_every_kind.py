@@ -148,6 +148,15 @@ def identity_bodies(society, machine):
     society.person(machine, 79)
     society.do(machine, "identity.request_credential", {"issuer": bank, "level": "full"}, signer(79))
     society.funded(machine, 80)
+    society.do(machine, "stake.deposit", {"amount": 500}, society.other)
+    change = {"kind": "governance.set_parameter", "body": {"name": "fee_min", "value": 2}}
+    proposal = {"reasons": bytes(32), "actions": [change]}
+    society.do(machine, "governance.propose", proposal, society.other)
+    society.do(machine, "governance.vote", {"proposal": 1, "choice": "yes"}, society.other)
+    for _ in range(10):
+        society.run(machine)
+    society.do(machine, "stake.deposit", {"amount": 500}, signer(72))
+    society.do(machine, "governance.propose", proposal, signer(72))
     credential = society.attest(machine, 75, 70)
     issue = {"credential": bytes([3]) * 32, "subject": society.account(signer(79)), "level": "basic"}
     issue |= {"index": next_index(machine.state, bank), "expires_ms": machine.time_ms + 100_000}
@@ -162,6 +171,11 @@ def identity_bodies(society, machine):
         "authority.upgrade": ({"account": community}, signer(70), QUORUM),
         "authority.vouch": ({"account": candidate}, signer(72), ()),
         "authority.withdraw_vouch": ({"account": candidate}, signer(71), ()),
+        "governance.delegate": ({"to": bank}, None, ()),
+        "governance.execute": ({"proposal": 1}, signer(80), ()),
+        "governance.propose": (proposal, None, ()),
+        "governance.veto": ({"proposal": 2}, None, QUORUM),
+        "governance.vote": ({"proposal": 2, "choice": "no"}, None, ()),
         "identity.create_dadhaar": ({}, signer(80), ()),
         "identity.enter_document": (body_map(resolution), signer(71), ()),
         "identity.issue_credential": (issue, signer(70), ()),

@@ -1,0 +1,67 @@
+"""What a proposal may carry: actions of the guardians' quorum, and the change of a parameter, which only it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from bpci_node.chain import authority_terms, transfer, voucher
+from bpci_node.chain.context import Context, Event
+from bpci_node.chain.forms import Spec, choice, integer, read_body
+from bpci_node.chain.guardians import store_parameter
+from bpci_node.chain.parameters import PARAMETERS
+from bpci_node.chain.state import Overlay
+from bpci_node.errors import FormatError
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterChange:
+    """Body of the action ``governance.set_parameter``."""
+
+    name: Annotated[str, Spec(choice(*PARAMETERS), "A governed parameter.")]
+    value: Annotated[int, Spec(integer(), "Its value, within its range.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One kind of action."""
+
+    name: str
+    """Its kind."""
+    body: type
+    """A dataclass of declared fields."""
+    apply: Callable[[Overlay, Context, Any], list[Event]]
+    """Does it."""
+
+    def read(self, body: Any) -> Any:
+        """Return the body that a map holds.
+
+        Raises:
+            FormatError: it is not of this kind's form (``format.body``).
+        """
+        found: Any = read_body(self.body, body, kind=self.name)
+        if type(found) is ParameterChange:
+            rule = PARAMETERS[found.name]
+            if not rule.low <= found.value <= rule.high:
+                raise FormatError(f"{found.name} is from {rule.low} to {rule.high}", code="format.body")
+        return found
+
+
+def set_parameter(state: Overlay, _context: Context, body: ParameterChange) -> list[Event]:
+    """Change a governed parameter."""
+    store_parameter(state, body.name, body.value)
+    return [Event("governance.parameter_set", {"name": body.name, "value": body.value})]
+
+
+_ACTIONS = (
+    Action("asset.mint", transfer.Minting, transfer.mint_asset),
+    Action("authority.grant", voucher.Candidate, authority_terms.grant_authority),
+    Action("authority.revoke", authority_terms.AuthorityEnd, authority_terms.revoke_authority),
+    Action("governance.set_parameter", ParameterChange, set_parameter),
+    Action("wallet.distribute", transfer.Distribution, transfer.distribute),
+    Action("wallet.spend", transfer.Spending, transfer.spend),
+)
+ACTIONS: Mapping[str, Action] = MappingProxyType({action.name: action for action in _ACTIONS})
+"""Every kind of action, by name."""
