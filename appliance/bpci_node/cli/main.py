@@ -27,7 +27,11 @@ GROUPS = {
     "devnet": "A node on this machine, within seconds.",
     "mempool": "Send entries, prove what waits, seal bundles.",
     "bundle": "Show and verify sealed bundles.",
-    "registry": "Look nodes up, register one.",
+    "registry": "Look nodes up, register one, invite, suspend.",
+    "validator": "Set a validator up, look at it, report one.",
+    "identity": "A D-Adhaar, and credentials that are issued, shown and verified.",
+    "authority": "Become an authority, vouch for one, look one up.",
+    "governance": "Propose, vote, delegate, and have what passed executed.",
     "network": "Network files, genesis, archives and snapshots of the ledger.",
 }
 """Groups in the order of ``--help``; each is ``cli/<name>.py`` with a click object ``command``."""

@@ -53,7 +53,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert process("-c", code).stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("group", ["node", "devnet", "mempool", "network", "registry"])
+@pytest.mark.parametrize(
+    "group", ["node", "devnet", "mempool", "network", "registry", "identity", "authority", "governance"]
+)
 def test_every_command_shows_examples(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = main_module.cli.get_command(None, group)
     for name in command.commands:

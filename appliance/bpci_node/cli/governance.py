@@ -1,0 +1,178 @@
+"""``bpci governance``: propose, vote, delegate, execute, veto, show. Keys come from files, never from arguments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bpci_node.cli.output import emit, fields
+from bpci_node.cli.sending import (
+    guardian_option,
+    key_option,
+    load_signer,
+    open_ledger,
+    place_options,
+    render_sent,
+    send,
+)
+from bpci_node.cli.trust import read_file
+from bpci_node.errors import FormatError
+
+MAX_FILE_BYTES = 1 << 20
+number_argument = click.argument("proposal", metavar="NUMBER", type=click.IntRange(1))
+
+
+@click.group("governance")
+def command() -> None:
+    """Propose, vote, delegate, and have what passed executed."""
+
+
+def _send(
+    place: dict[str, Any], key_file: Path, kind: str, body: dict[str, Any], guardians: tuple[Path, ...] = ()
+) -> None:
+    signer, as_json = load_signer(key_file), place.pop("as_json")
+    with open_ledger(**place) as ledger:
+        emit(send(ledger, signer, f"governance.{kind}", body, guardians), as_json, render_sent)
+
+
+@command.command("propose")
+@click.option(
+    "--actions",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    required=True,
+    metavar="FILE",
+    help='A JSON list of {"kind", "body"}; bytes are written 0x...',
+)
+@click.option(
+    "--reasons",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="Why; the ledger keeps its SHA-256.",
+)
+@key_option
+@place_options
+def propose(*, actions: Path, reasons: Path, key_file: Path, **place: Any) -> None:
+    """Propose actions to a vote.
+
+    \b
+    Examples:
+      bpci governance propose --actions lower-fee.json --reasons why.md --key mine.key
+    """
+    from bpci_node.primitives.hashing import sha256
+
+    try:
+        found = json.loads(read_file(actions, MAX_FILE_BYTES))
+    except ValueError as error:
+        raise FormatError("the actions are no JSON", code="format.body") from error
+    body = {"reasons": sha256(read_file(reasons, MAX_FILE_BYTES)), "actions": _values(found)}
+    _send(place, key_file, "propose", body)
+
+
+@command.command("participate")
+@number_argument
+@click.option("--vote", "choice", type=click.Choice(["yes", "no", "abstain"]), required=True, help="Your vote.")
+@key_option
+@place_options
+def participate(*, proposal: int, choice: str, key_file: Path, **place: Any) -> None:
+    """Vote on a proposal, once and for good.
+
+    \b
+    Examples:
+      bpci governance participate 7 --vote yes --key mine.key
+    """
+    _send(place, key_file, "vote", {"proposal": proposal, "choice": choice})
+
+
+@command.command("delegate")
+@click.option("--to", metavar="ACCOUNT", help="Who votes for you.  [default: nobody any more]")
+@key_option
+@place_options
+def delegate(*, to: str | None, key_file: Path, **place: Any) -> None:
+    """Let another account vote for you, in proposals that begin later.
+
+    \b
+    Examples:
+      bpci governance delegate --to bpa1... --key mine.key
+      bpci governance delegate --key mine.key
+    """
+    _send(place, key_file, "delegate", {"to": to})
+
+
+@command.command("execute")
+@number_argument
+@key_option
+@place_options
+def execute(*, proposal: int, key_file: Path, **place: Any) -> None:
+    """Have a passed proposal executed, after its veto period. Anyone may.
+
+    \b
+    Examples:
+      bpci governance execute 7 --key mine.key
+    """
+    _send(place, key_file, "execute", {"proposal": proposal})
+
+
+@command.command("veto")
+@number_argument
+@key_option
+@guardian_option
+@place_options
+def veto(*, proposal: int, key_file: Path, guardians: tuple[Path, ...], **place: Any) -> None:
+    """As the guardians, stop a proposal.
+
+    \b
+    Examples:
+      bpci governance veto 7 --key g1.key --guardian g2.key
+    """
+    _send(place, key_file, "veto", {"proposal": proposal}, guardians)
+
+
+@command.command("show")
+@number_argument
+@place_options
+def show(*, proposal: int, **place: Any) -> None:
+    """Show a proposal and how its vote stands, proved. Exit status 1 if there is none.
+
+    \b
+    Examples:
+      bpci governance show 7
+      bpci governance show 7 --network network.json --json
+    """
+    from bpci_node.chain.governance import find_proposal, has_passed
+    from bpci_node.network.wire import json_view
+
+    as_json = place.pop("as_json")
+    with open_ledger(**place) as ledger:
+        record = find_proposal(ledger.state, proposal)
+        height = ledger.state.newest_height
+    amounts = {"total": str(record["total"]), "votes": {name: str(units) for name, units in record["votes"].items()}}
+    data = json_view(record) | amounts | {"proposal": proposal, "passes": has_passed(record), "height": height}
+    emit(data, as_json, _render)
+
+
+def _values(value: Any) -> Any:
+    """Return JSON as values of a command: what is written 0x and hexadecimal digits is bytes."""
+    from bpci_node.network.wire import bytes_of
+
+    if isinstance(value, dict):
+        return {name: _values(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_values(item) for item in value]
+    return bytes_of(value, what="bytes") if isinstance(value, str) and value.startswith("0x") else value
+
+
+def _render(data: dict[str, Any]) -> str:
+    votes = data["votes"]
+    return fields(
+        {
+            "proposal": f"{data['proposal']} by {data['proposer']}",
+            "status": data["status"] + (", passes as it stands" if data["passes"] else ", does not pass as it stands"),
+            "votes": f"yes {votes['yes']}, no {votes['no']}, abstain {votes['abstain']} of {data['total']}",
+            "periods": f"vote to {data['vote_until']}, veto to {data['veto_until']}; now {data['height']}",
+            "actions": ", ".join(action["kind"] for action in data["actions"]),
+        }
+    )

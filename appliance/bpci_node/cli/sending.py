@@ -1,0 +1,141 @@
+"""What commands that sign for an account have in common: keys from files, the account's nonce, the fee, one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bpci_node.cli.local import dir_option, find_node, node_option
+from bpci_node.cli.output import fields, json_option
+
+if TYPE_CHECKING:
+    from bpci_node.network.client import NodeClient
+    from bpci_node.network.proved_state import ProvedState
+    from bpci_node.primitives.keys import LocalSigner
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+VALID_BLOCKS = 100
+"""For how many blocks a command that is sent may wait."""
+
+key_option = click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="The account's key: 32 bytes in a file of mode 0600.",
+)
+guardian_option = click.option(
+    "--guardian",
+    "guardians",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="A guardian's key that approves it; may be given several times.",
+)
+network_option = click.option(
+    "--network",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Believe the ledger of this network file alone.  [default: the one that the node names]",
+)
+
+
+def place_options(command: _Command) -> _Command:
+    """Add the options that say which node and ledger are meant, and ``--json``."""
+    return dir_option(node_option(network_option(json_option(command))))
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A ledger that commands are sent to, and whose state is read with proofs."""
+
+    client: NodeClient
+    """The node."""
+    ledger_id: str
+    """The ledger's id."""
+    state: ProvedState
+    """Its state."""
+
+
+@contextmanager
+def open_ledger(directory: Path | None, url: str | None, network: Path | None) -> Iterator[Ledger]:
+    """Reach the node that the options mean; what it says of the state is proved against its ledger's registry key."""
+    from bpci_node.network.client import NodeClient
+    from bpci_node.network.file import load
+    from bpci_node.network.proved_state import ProvedState
+
+    trusted = None if network is None else load(network)
+    with NodeClient(find_node(directory, url).url, network=trusted) as client:
+        file = trusted or client.network()
+        yield Ledger(client, file.ledger_id, ProvedState(client, file.registry_key))
+
+
+def load_signer(path: Path) -> LocalSigner:
+    """Return the signer of a key file.
+
+    Raises:
+        UsageError: it can't be read, or others may read it (``config.key_file``).
+    """
+    from bpci_node.primitives.keys import LocalSigner
+    from bpci_node.runtime.key_files import read_key
+
+    return LocalSigner(read_key(f"file:{path}", key="--key"))
+
+
+def send(
+    ledger: Ledger, signer: LocalSigner, kind: str, body: dict[str, Any], guardians: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """Sign a command, send it, and return what became of it.
+
+    Raises:
+        BpciError: the ledger's reason for refusing it.
+    """
+    from bpci_node.chain.account import load_account
+    from bpci_node.chain.catalog import KINDS
+    from bpci_node.chain.command import Command, sign_command
+    from bpci_node.chain.guardians import load_parameter
+    from bpci_node.network.wire import json_view
+
+    sender = account_of(ledger, signer)
+    account = load_account(ledger.state, sender)
+    fee = 0 if KINDS[kind].is_free else load_parameter(ledger.state, "fee_min")
+    command = Command(
+        ledger_id=ledger.ledger_id,
+        sender=sender,
+        nonce=0 if account is None else account.nonce,
+        expires_height=ledger.state.newest_height + VALID_BLOCKS,
+        kind=kind,
+        body=body,
+        fee=fee,
+    )
+    signed = sign_command(signer, command, approvals=[load_signer(path) for path in guardians])
+    answer = ledger.client.submit_command(signed.encode())
+    (result,) = answer["results"]
+    return {
+        "account": sender,
+        "kind": kind,
+        "command_id": json_view(command.digest),
+        "height": answer["height"],
+        "events": json_view(result["events"]),
+    }
+
+
+def account_of(ledger: Ledger, signer: LocalSigner) -> str:
+    """Return the account that a key serves, or the one that it would make."""
+    from bpci_node.chain.account import account_id_of, load_key_use
+
+    use = load_key_use(ledger.state, signer.public_key)
+    return account_id_of(signer.public_key) if use is None else use.account
+
+
+def render_sent(data: dict[str, Any]) -> str:
+    """Return what a person reads of a command that was executed."""
+    happened = ", ".join(event["kind"] for event in data["events"]) or "nothing new"
+    return fields({"account": data["account"], "height": str(data["height"]), "happened": happened})
