@@ -137,7 +137,7 @@ def _sync_routes(router: APIRouter, api: Api) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_BLOCKS)] = 64,
     ) -> Response:
         api.allow_ledger(request, 1.0)
-        return reply(request, await node.lookups.blocks(first, limit))
+        return await asyncio.to_thread(reply, request, await node.lookups.blocks(first, limit))
 
     @router.get(
         "/v1/ledger/snapshots", response_model=SnapshotsReply, tags=["ledger"], summary="The snapshots that are here"
@@ -236,5 +236,4 @@ async def _stored(request: Request, data: bytes) -> Response:
     """Return canonical CBOR as it is stored, or its JSON view."""
     if CBOR in request.headers.get("accept", ""):
         return Response(data, media_type=CBOR)
-    value = await asyncio.to_thread(codec.decode, data, max_bytes=len(data))
-    return reply(request, value)
+    return await asyncio.to_thread(lambda: reply(request, codec.decode(data, max_bytes=len(data))))
