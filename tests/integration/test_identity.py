@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bpci_node.chain.account import account_id_of
+from bpci_node.chain.command import Command, sign_command
 from bpci_node.primitives.keys import LocalSigner
 
 
@@ -104,3 +105,39 @@ def test_a_town_without_vouchers_of_standing_stays_a_candidate(
     reasons.write_text("we move")
     resign = ("authority", "revoke", town, "--reasons", reasons, "--key", town_key)
     assert run(*resign, status=1)["code"] == "authority.unknown"
+
+
+def test_a_holder_of_stake_proposes_votes_and_must_wait_for_the_veto_period(
+    start: Callable[..., Any], bpci: Callable[..., Any], keys: Callable[[int], tuple[Path, str]], tmp_path: Path
+) -> None:
+    node = start("registry")
+    guardian = node.home / "registry.key"
+    (voter_key, voter) = keys(5)
+    with node.client() as client:
+        ledger_id = str(client.status()["ledger"]["id"])
+        signer = LocalSigner(guardian.read_bytes())
+        spending = {"wallet": "treasury", "asset": "BPI", "to": voter, "amount": 1000, "reason": bytes(32)}
+        spend = Command(ledger_id, account_id_of(signer.public_key), 0, 1000, "wallet.spend", spending)
+        client.submit_command(sign_command(signer, spend).encode())
+        deposit = Command(ledger_id, voter, 0, 1000, "stake.deposit", {"amount": 900})
+        client.submit_command(sign_command(LocalSigner(voter_key.read_bytes()), deposit).encode())
+
+    def run(*arguments: str | Path, status: int = 0) -> Any:
+        found = bpci("governance", *arguments, "--node", node.url, "--json")
+        assert found.returncode == status, found.stderr
+        return json.loads(found.stdout if status == 0 else found.stderr)
+
+    actions, reasons = tmp_path / "actions.json", tmp_path / "why.md"
+    change = {"kind": "governance.set_parameter", "body": {"name": "fee_min", "value": 1}}
+    actions.write_text(json.dumps([change]))
+    reasons.write_text("Spam.")
+    propose = ("propose", "--actions", actions, "--reasons", reasons)
+    assert run(*propose, "--key", guardian, status=1)["code"] == "governance.weight"
+    run(*propose, "--key", voter_key)
+    run("participate", "1", "--vote", "yes", "--key", voter_key)
+    found = run("show", "1")
+    assert (found["passes"], found["votes"]["yes"], found["total"]) == (True, "900", "900")
+    assert run("execute", "1", "--key", voter_key, status=1)["code"] == "governance.early"
+    run("veto", "1", "--key", guardian)
+    assert run("show", "1")["status"] == "vetoed"
+    assert run("participate", "1", "--vote", "no", "--key", guardian, status=1)["code"] == "governance.closed"
