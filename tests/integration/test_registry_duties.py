@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bpci_node.chain.account import account_id_of
 from bpci_node.chain.block import Block, sign_block
 from bpci_node.chain.command import Command, sign_command
+from bpci_node.errors import BpciError
 from bpci_node.network.client import NodeClient
 from bpci_node.primitives.derivation import new_phrase
 from bpci_node.primitives.keys import LocalSigner
@@ -103,3 +106,21 @@ def test_a_node_comes_in_by_work_lives_validates_and_pays_for_two_blocks_of_one_
     assert run("node", "heartbeat", "--key", second, code=1)["code"] == "registry.suspended"
     run("registry", "resume", account_2, "--key", registry.home / "registry.key")
     assert len(run("registry", "list", "--status", "active")) == 2
+
+
+def test_a_machine_whose_instance_was_overtaken_seals_nothing_any_more(
+    start: Callable[..., Any], bpci: Callable[..., Any], raws: list[bytes]
+) -> None:
+    node = start("a")
+    assert bpci("node", "register", "--socket", node.owner_socket).returncode == 0
+    with node.client() as client, node.owner() as owner:
+        client.submit_entries("eip155:1", raws[:2])
+        owner.seal("eip155:1")
+        # A clone has the same key, and raises the instance; this machine sees it in its ledger.
+        signer = node.signer
+        nonce = int(client.account(account_id_of(signer.public_key))["nonce"])
+        submit(client, signer, "registry.raise_instance", {"instance": 1}, nonce)
+        client.submit_entries("eip155:1", raws[2:4])
+        with pytest.raises(BpciError) as caught:
+            owner.seal("eip155:1")
+    assert caught.value.code == "sign.instance"

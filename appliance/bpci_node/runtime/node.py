@@ -13,6 +13,7 @@ from typing import Any
 
 from bpci_node import __version__
 from bpci_node.chain.account import account_id_of
+from bpci_node.chain.state import State
 from bpci_node.consensus.instance import require_registered_instance
 from bpci_node.errors import BpciError, NotFoundError, StorageError
 from bpci_node.mempool.header import MxHeader
@@ -198,8 +199,10 @@ class Node:
         """
         pool, sealer, now = self.intake.pool(target), self._sealers[target], clock_ms()
         require_registered_instance(
+            self._state(),
             self.certificate,
-            self.config.node.instance,
+            account=self.account,
+            instance=self.config.node.instance,
             registry_key=self.network.registry_key,
             ledger_id=self.network.ledger_id,
         )
@@ -221,6 +224,13 @@ class Node:
         self.counters.bundles += 1
         log.info("sealed bundle %d of %s, %d bytes", bundle.sequence, target, len(bundle.data))
         return bundle.data
+
+    def _state(self) -> State | None:
+        """Return the state after the last block that is here, ``None`` if the ledger is not."""
+        try:
+            return self.lookups.current().state
+        except BpciError:
+            return None
 
     async def bundle(self, target: str, sequence: int) -> bytes:
         """Return a sealed bundle's file.
