@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bpci_node.chain.block import decode_signed_block, verify_block
+from bpci_node.chain.block import commands_root, decode_signed_block, verify_block
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import Machine
 from bpci_node.chain.result import Result, events_of
@@ -111,9 +111,10 @@ class Follower:
             raise self._stop(f"block {height} is not later than block {height - 1}", "proof.time", height, data)
         if block.version < self._machine.version:
             raise self._stop(f"block {height} goes back to version {block.version}", "proof.version", height, data)
-        computed = self._machine.finalize(height, block.time_ms, commands, version=block.version)
-        if computed.commands_root != block.commands_root:
+        # Before anything is executed: whoever brings the block could add what keeps us busy.
+        if commands_root(commands) != block.commands_root:
             raise ProofError("these are not the commands of the block", code="proof.commands")
+        computed = self._machine.finalize(height, block.time_ms, commands, version=block.version)
         if computed.state_root != block.state_root:
             raise self._stop(
                 f"executing block {height} leads to state {computed.state_root.hex()}, "

@@ -283,7 +283,7 @@ class Node:
         """
         if self.ledger is None:
             raise NotFoundError(
-                "this node does not keep the ledger of its network",
+                "this node follows the ledger of its network, and does not make its blocks",
                 code="registry.elsewhere",
                 hint="Ask one of the network's registries.",
                 urls=list(self.network.urls),
