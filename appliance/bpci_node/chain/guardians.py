@@ -46,6 +46,13 @@ def require_quorum(state: View, context: Context) -> None:
         )
 
 
+def is_guardian(state: View, context: Context, account: str) -> bool:
+    """Say whether an account is a guardian whose word still counts."""
+    if context.height > load_parameter(state, "guardians_last_height"):
+        return False
+    return account in load_guardians(state, context.genesis)[0]
+
+
 def load_guardians(state: View, genesis: Genesis) -> tuple[tuple[str, ...], int]:
     """Return the guardians' accounts, ascending, and how many of them make a quorum."""
     data = state.get(_GUARDIANS_ENTRY)

@@ -26,7 +26,7 @@ from bpci_node.chain.credential import (
 from bpci_node.chain.credential_status import load_status, set_revoked
 from bpci_node.chain.did import WEB_FORM
 from bpci_node.chain.forms import ACCOUNT, DIGEST, PUBLIC_KEY, SIGNATURE, TIME_MS, Empty, Spec, choice, integer, text
-from bpci_node.chain.guardians import load_guardians
+from bpci_node.chain.guardians import is_guardian
 from bpci_node.chain.reputation import change_reputation
 from bpci_node.chain.state import Overlay, View
 from bpci_node.errors import AccessError, RefusedError
@@ -221,7 +221,7 @@ def enter_document(state: Overlay, context: Context, body: Resolution) -> list[E
         raise RefusedError("the document was not resolved lately", code="identity.document_height")
     if body.resolver == context.sender:
         raise AccessError("nobody attests its own document", code="identity.self")
-    if body.resolver not in load_guardians(state, context.genesis)[0]:
+    if not is_guardian(state, context, body.resolver):
         require_term(state, body.resolver, context.height, _RESOLVERS)
     resolver = load_account(state, body.resolver)
     # A guardian that never sent a command has no account yet; its key is the one that its id is derived from.

@@ -14,7 +14,7 @@ from bpci_node.chain.authority import BANK, COMMUNITY, HYBRID, load_authority
 from bpci_node.chain.context import Context, Event
 from bpci_node.chain.credential import NONE, kyc_level, load_identity
 from bpci_node.chain.forms import ACCOUNT, Spec, choice, optional, texts
-from bpci_node.chain.guardians import load_guardians
+from bpci_node.chain.guardians import is_guardian
 from bpci_node.chain.label import LABEL, check_label, skeleton
 from bpci_node.chain.reputation import STANDING, load_reputation
 from bpci_node.chain.state import Overlay, View
@@ -177,7 +177,7 @@ def withdraw_vouch(state: Overlay, context: Context, body: Candidate) -> list[Ev
 
 def has_standing(state: View, context: Context, account: str) -> bool:
     """Say whether an account may vouch: a guardian, or attested now and of enough reputation."""
-    if account in load_guardians(state, context.genesis)[0]:
+    if is_guardian(state, context, account):
         return True
     if load_reputation(state, account).score < STANDING:
         return False

@@ -166,6 +166,12 @@ def test_after_their_last_height_the_guardians_decide_nothing(society, machine, 
     body = {"wallet": "treasury", "asset": "BPI", "to": society.account(), "amount": 1, "reason": bytes(32)}
     spend = society.make(machine, "wallet.spend", body, approvals=(11, 12, 13))
     refused(machine, spend, "access.quorum")
+    # A guardian's standing as a voucher ends with it.
+    candidate = society.person(machine, 90)
+    society.request(machine, 90, "community", "New Town")
+    society.funded(machine, 12)
+    vouch = society.make(machine, "authority.vouch", {"account": candidate}, society.signer(12))
+    refused(machine, vouch, "authority.standing")
 
 
 def test_a_delegate_votes_with_the_weight_of_others_who_may_take_it_back(society, machine, refused):
