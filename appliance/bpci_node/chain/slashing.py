@@ -137,7 +137,12 @@ def _punish(state: Overlay, context: Context, key: bytes, offence: list[str | in
     store_validator(state, replace(changed, slashed=changed.slashed + amount))
     noted = {"v": 1, "account": record.account, "reporter": context.sender, "amount": amount, "height": context.height}
     state.put(entry, save_record(noted))
-    fields: dict[str, str | int | bytes] = {"account": record.account, "reporter": context.sender, "amount": amount, "offence": digest}
+    fields: dict[str, str | int | bytes] = {
+        "account": record.account,
+        "reporter": context.sender,
+        "amount": amount,
+        "offence": digest,
+    }
     return [
         Event("validator.slashed", fields),
         Event("validator.jailed", {"account": record.account, "cause": digest, "until_height": changed.jailed_until}),

@@ -62,7 +62,11 @@ def suspend_node(state: Overlay, context: Context, body: SuspensionOrder) -> lis
     suspension = Suspension(body.cause, body.until_height)
     changed = replace(record, status=SUSPENDED, suspension=suspension, updated_height=context.height)
     store_node(state, changed, version=context.version)
-    fields: dict[str, str | int | bytes] = {"account": body.node, "cause": body.cause, "until_height": body.until_height}
+    fields: dict[str, str | int | bytes] = {
+        "account": body.node,
+        "cause": body.cause,
+        "until_height": body.until_height,
+    }
     return [Event("registry.node_suspended", fields)]
 
 

@@ -294,7 +294,11 @@ def jail(state: Overlay, context: Context, body: JailOrder) -> list[Event]:
     record = _present(state, body.validator)
     changed = jailed(state, record, context.height)
     store_validator(state, changed)
-    fields: dict[str, str | int | bytes] = {"account": body.validator, "cause": body.cause, "until_height": changed.jailed_until}
+    fields: dict[str, str | int | bytes] = {
+        "account": body.validator,
+        "cause": body.cause,
+        "until_height": changed.jailed_until,
+    }
     return [Event("validator.jailed", fields)]
 
 
