@@ -7,7 +7,6 @@ then offers a login.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
+from bpci_node.errors import FormatError
+from bpci_node.primitives.json_text import read_json
 from bpci_node.setup.interfaces import own_addresses
 from bpci_node.setup.system import System
 
@@ -116,8 +117,8 @@ def _plain(line: str) -> str:
 
 def _get(port: int, path: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(_fetch(port, path))
-    except ValueError:
+        value = read_json(_fetch(port, path), max_bytes=REPLY_BYTES, allow_fractions=True)
+    except FormatError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -5,11 +5,11 @@ Nothing is fetched here: whoever resolves a ``did:web`` name brings the bytes.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from bpci_node.errors import BpciError, FormatError
+from bpci_node.primitives.json_text import read_json
 from bpci_node.primitives.keys import public_key_of
 
 MAX_DOCUMENT_BYTES = 65_536
@@ -64,11 +64,9 @@ def read_document(data: bytes, did: str) -> tuple[bytes, ...]:
         FormatError: not a DID document, of another subject, or without such a key (``format.did_document``).
     """
     try:
-        if len(data) > MAX_DOCUMENT_BYTES:
-            raise _wrong("it is too long")
-        document = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _wrong("it is no JSON") from error
+        document = read_json(data, max_bytes=MAX_DOCUMENT_BYTES, allow_fractions=True)
+    except FormatError as error:
+        raise _wrong(error.message) from error
     if type(document) is not dict or document.get("id") != did:
         raise _wrong("it is of another subject")
     methods, asserting = document.get("verificationMethod"), document.get("assertionMethod")

@@ -20,6 +20,8 @@ from bpci_node.cli.sending import (
 )
 
 DAY_MS = 86_400_000
+MAX_FILE_BYTES = 65_536
+"""Longest file with an invitation."""
 FLAGS = ("app_hosting", "validator", "community_operated")
 
 
@@ -195,15 +197,13 @@ def resume(
 
 def _read_invitation(path: Path) -> tuple[bytes, bytes]:
     """Return an invitation and its signature from the file that ``invite --json`` wrote."""
-    import json
-
-    from bpci_node.errors import FormatError, UsageError
+    from bpci_node.cli.trust import read_file
+    from bpci_node.errors import FormatError
     from bpci_node.network.wire import bytes_of
+    from bpci_node.primitives.json_text import read_json
 
     try:
-        value: Any = json.loads(path.read_bytes())
+        value: Any = read_json(read_file(path, MAX_FILE_BYTES), max_bytes=MAX_FILE_BYTES)
         return bytes_of(value["invitation"], what="invitation"), bytes_of(value["signature"], what="signature")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", code="usage.file") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError, FormatError) as error:
         raise FormatError(f"{path} is no invitation", code="format.invitation") from error

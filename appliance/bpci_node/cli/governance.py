@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from bpci_node.cli.sending import (
 )
 from bpci_node.cli.trust import read_file
 from bpci_node.errors import FormatError
+from bpci_node.primitives.json_text import read_json
 
 MAX_FILE_BYTES = 1 << 20
 number_argument = click.argument("proposal", metavar="NUMBER", type=click.IntRange(1))
@@ -65,8 +65,8 @@ def propose(*, actions: Path, reasons: Path, key_file: Path, **place: Any) -> No
     from bpci_node.primitives.hashing import sha256
 
     try:
-        found = json.loads(read_file(actions, MAX_FILE_BYTES))
-    except ValueError as error:
+        found = read_json(read_file(actions, MAX_FILE_BYTES), max_bytes=MAX_FILE_BYTES)
+    except FormatError as error:
         raise FormatError("the actions are no JSON", code="format.body") from error
     body = {"reasons": sha256(read_file(reasons, MAX_FILE_BYTES)), "actions": _values(found)}
     _send(place, key_file, "propose", body)

@@ -281,11 +281,11 @@ def _verify(ledger: Ledger, shown: SdJwt, audience: str, nonce: str, max_age: in
 
 
 def _claims(path: Path) -> dict[str, Any]:
-    import json
+    from bpci_node.primitives.json_text import read_json
 
     try:
-        found = json.loads(read_file(path, MAX_FILE_BYTES))
-    except ValueError as error:
+        found = read_json(read_file(path, MAX_FILE_BYTES), max_bytes=MAX_FILE_BYTES)
+    except FormatError as error:
         raise FormatError("the claims are no JSON", code="format.sdjwt") from error
     if type(found) is not dict or not all(type(value) in (str, int, bool) for value in found.values()):
         raise FormatError("the claims are one object of texts, whole numbers and truths", code="format.sdjwt")

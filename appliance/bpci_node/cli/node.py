@@ -10,12 +10,15 @@ import click
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
 from bpci_node.cli.node_duties import capabilities, heartbeat
 from bpci_node.cli.output import emit, fields, json_option, say, table
+from bpci_node.cli.trust import read_file
 from bpci_node.errors import UsageError
 
 if TYPE_CHECKING:
     from bpci_node.network.client import NodeClient
 
 DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
+MAX_FILE_BYTES = 65_536
+"""Longest file with a challenge."""
 
 
 @click.group("node")
@@ -260,14 +263,14 @@ def _report(hardware_report: Path | None, challenge: Path | None) -> dict[str, b
             code="usage.call",
             hint="Give both --hardware-report and --challenge.",
         )
-    import json
-
     from bpci_node.errors import FormatError
     from bpci_node.network.wire import bytes_of
     from bpci_node.primitives.hashing import sha256
+    from bpci_node.primitives.json_text import read_json
 
     try:
-        signed, answer = hardware_report.read_bytes(), json.loads(challenge.read_bytes())
+        signed = hardware_report.read_bytes()
+        answer = read_json(read_file(challenge, MAX_FILE_BYTES), max_bytes=MAX_FILE_BYTES)
         return {
             "report_digest": sha256(signed),
             "challenge": bytes_of(answer["challenge"], what="challenge"),
@@ -275,7 +278,7 @@ def _report(hardware_report: Path | None, challenge: Path | None) -> dict[str, b
         }
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}", code="usage.file") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError, FormatError) as error:
         raise FormatError(
             f"{challenge} is not a registry's answer with a challenge", code="format.challenge"
         ) from error

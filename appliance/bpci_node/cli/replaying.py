@@ -19,11 +19,14 @@ from bpci_node.network.client import EntryResult, NodeClient
 from bpci_node.network.wire import bytes_of, hex_of
 from bpci_node.primitives.ethereum import from_rpc_json
 from bpci_node.primitives.hashing import keccak256
+from bpci_node.primitives.json_text import read_json
 from bpci_node.primitives.keys import public_key_of
 
 MAX_FILE_BYTES = 256 << 20
 """Longest block file, unpacked."""
 MAX_BATCH_BYTES = 4 << 20
+MAX_LINE_BYTES = 1 << 16
+"""Longest line of a file of receipts."""
 LOOKUP = 5_000
 PATIENCE = 20
 """How often a batch is sent again after the node said that it comes too fast."""
@@ -60,8 +63,8 @@ def _block(path: Path) -> Iterator[bytes]:
     if len(data) > MAX_FILE_BYTES:
         raise FormatError(f"{path} is longer than {MAX_FILE_BYTES} bytes", code="format.block_file")
     try:
-        yield from map(_raw, _transactions(json.loads(data)))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        yield from map(_raw, _transactions(read_json(data, max_bytes=MAX_FILE_BYTES, allow_fractions=True)))
+    except (ValueError, KeyError, TypeError, FormatError) as error:
         raise _no_block(path) from error
 
 
@@ -227,8 +230,9 @@ def read_receipts(path: Path) -> list[bytes]:
     found = []
     for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:
-            found.append(bytes_of(json.loads(line)["receipt"], what="receipt"))
-        except (ValueError, KeyError, TypeError, RecursionError, FormatError) as error:
+            receipt = read_json(line.encode("ascii"), max_bytes=MAX_LINE_BYTES)["receipt"]
+            found.append(bytes_of(receipt, what="receipt"))
+        except (KeyError, TypeError, FormatError) as error:
             raise FormatError(f"{path}, line {number} is not a receipt", code="format.receipts") from error
     return found
 

@@ -16,6 +16,7 @@ from bpci_node.errors import FormatError, LimitError
 from bpci_node.gateway.problems import validation_problem
 from bpci_node.network.wire import CBOR, JSON, json_view
 from bpci_node.primitives import codec
+from bpci_node.primitives.json_text import read_json
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -90,10 +91,7 @@ def decode_body(request: Request, body: bytes) -> Any:
         )
     if len(body) > MAX_JSON_BYTES:
         raise _too_long(MAX_JSON_BYTES)
-    try:
-        return json.loads(body, parse_float=_no_float, parse_constant=_no_float)
-    except (ValueError, RecursionError) as error:
-        raise FormatError("the body is not JSON of the permitted subset", code="format.json") from error
+    return read_json(body, max_bytes=MAX_JSON_BYTES)
 
 
 def as_model(model: type[Model], value: Any) -> Model:
@@ -117,10 +115,6 @@ def reply(request: Request, value: Any, *, status: int = 200) -> Response:
     if CBOR in request.headers.get("accept", ""):
         return Response(codec.encode(value), status, media_type=CBOR)
     return Response(json.dumps(json_view(value)), status, media_type=JSON)
-
-
-def _no_float(_text: str) -> Any:
-    raise ValueError("no floats")
 
 
 def _too_long(limit_bytes: int) -> LimitError:

@@ -7,10 +7,12 @@ system services are not tried; redirects are not followed; what was read is neve
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import httptools
+
+from bpci_node.errors import FormatError
+from bpci_node.primitives.json_text import read_json
 
 PROBE_SECONDS = 3.0
 PROBE_BYTES = 64 * 1024
@@ -31,8 +33,8 @@ async def answers_as(address: str, port: int, did: str) -> bool:
     if status != 200:
         return False
     try:
-        value: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        value: Any = read_json(body, max_bytes=PROBE_BYTES, allow_fractions=True)
+    except FormatError:
         return False
     node = value.get("node") if isinstance(value, dict) else None
     return isinstance(node, dict) and node.get("did") == did

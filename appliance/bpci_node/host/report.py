@@ -7,7 +7,6 @@ The layout stands in ``docs/spec/hardware-report.md``.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from bpci_node.errors import FormatError, ProofError, RefusedError
 from bpci_node.host.result import HardwareReport, report_from_object
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.hashing import sha256
+from bpci_node.primitives.json_text import read_json
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
 
 CONTEXT = "bpci 2026 hardware report v1"
@@ -85,9 +85,9 @@ def read_challenge(data: bytes) -> bytes:
     """
     if data.lstrip()[:1] == b"{":
         try:
-            text = json.loads(data)["challenge"]
+            text = read_json(data, max_bytes=MAX_BYTES)["challenge"]
             challenge = bytes.fromhex(text.removeprefix("0x"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, FormatError) as error:
             raise FormatError(
                 "this JSON is not a registry's answer with a challenge", code="format.challenge"
             ) from error

@@ -16,10 +16,11 @@ from typing import Any
 
 import httpx
 
-from bpci_node.errors import BpciError, UnreachableError, UsageError
+from bpci_node.errors import BpciError, FormatError, UnreachableError, UsageError
 from bpci_node.mempool.state import SenderState
 from bpci_node.network.transport import Transport
 from bpci_node.network.wire import JSON
+from bpci_node.primitives.json_text import read_json
 
 TIMEOUT_SECONDS = 5.0
 """Time that all questions of one call may take."""
@@ -143,8 +144,8 @@ class ChainRpc:
                 hint="Entries are accepted again when the node of the chain answers.",
             ) from error
         try:
-            value = json.loads(reply.body) if reply.status == 200 else None
-        except (ValueError, RecursionError):
+            value = read_json(reply.body, max_bytes=MAX_REPLY_BYTES) if reply.status == 200 else None
+        except FormatError:
             value = None
         if not isinstance(value, list) or len(value) != len(calls):
             raise self._nonsense(f"HTTP status {reply.status}, and not an answer to each question")

@@ -15,6 +15,7 @@ from typing import Any
 from bpci_node.chain.endpoint import is_endpoint
 from bpci_node.errors import FormatError, UsageError
 from bpci_node.primitives import codec
+from bpci_node.primitives.json_text import read_json
 from bpci_node.primitives.keys import did_of, public_key_of
 from bpci_node.primitives.names import LEDGER_ID_FORM, NAME_FORM
 
@@ -65,8 +66,8 @@ def parse(data: bytes) -> NetworkFile:
     if len(data) > MAX_BYTES:
         raise _wrong(f"it is longer than {MAX_BYTES} bytes")
     try:
-        value = json.loads(data) if data.lstrip()[:1] == b"{" else codec.decode(data)
-    except (ValueError, RecursionError, FormatError) as error:
+        value = read_json(data, max_bytes=MAX_BYTES) if data.lstrip()[:1] == b"{" else codec.decode(data)
+    except FormatError as error:
         raise _wrong("it is neither JSON nor canonical CBOR") from error
     return from_value(value)
 

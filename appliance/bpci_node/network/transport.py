@@ -23,6 +23,7 @@ from bpci_node.errors import BpciError, FormatError, UnreachableError
 from bpci_node.network.file import check_url
 from bpci_node.network.wire import CBOR, JSON, PROBLEM
 from bpci_node.primitives import codec
+from bpci_node.primitives.json_text import read_json
 
 REPLY_BYTES = 4 << 20
 """Longest reply that is read, unless a call expects more."""
@@ -144,17 +145,19 @@ class Transport:
             raise self._error_of(reply)
         try:
             if reply.media_type == JSON:
-                return json.loads(reply.body)
+                return read_json(reply.body, max_bytes=len(reply.body), allow_fractions=True)
             if reply.media_type == CBOR:
                 return codec.decode(reply.body, max_bytes=len(reply.body))
-        except (ValueError, RecursionError, FormatError) as error:
+        except FormatError as error:
             raise _not_a_node(self.where) from error
         raise _not_a_node(self.where)
 
     def _error_of(self, reply: Reply) -> BpciError:
         try:
-            problem = json.loads(reply.body) if reply.media_type == PROBLEM else {}
-        except (ValueError, RecursionError):
+            problem = {}
+            if reply.media_type == PROBLEM:
+                problem = read_json(reply.body, max_bytes=len(reply.body), allow_fractions=True)
+        except FormatError:
             problem = {}
         return error_of_problem(problem) or _not_a_node(self.where, status=reply.status)
 

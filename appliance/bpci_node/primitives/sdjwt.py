@@ -13,10 +13,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from bpci_node.errors import BpciError, FormatError, ProofError
 from bpci_node.primitives.hashing import sha256
+from bpci_node.primitives.json_text import read_json
 from bpci_node.primitives.keys import Signer, verify_signature
 
 TYPE, BINDING_TYPE = "dc+sd-jwt", "kb+jwt"
@@ -321,24 +322,9 @@ def _json(value: Any) -> bytes:
 
 def _read_json(data: bytes) -> Any:
     try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_float=_no_number, parse_constant=_no_number
-        )
-    except FormatError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise _malformed("it holds no JSON") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _malformed("a JSON object names something twice")
-    return found
-
-
-def _no_number(_: str) -> NoReturn:
-    raise _malformed("numbers are whole")
+        return read_json(data, max_bytes=MAX_CHARACTERS)
+    except FormatError as error:
+        raise _malformed(error.message) from error
 
 
 def _malformed(reason: str) -> FormatError:
