@@ -8,6 +8,7 @@ from types import MappingProxyType
 from bpci_node.chain import bond, escrow, governance_kinds, identity_kinds, registry, rotation, stake, transfer, vesting
 from bpci_node.chain.forms import Empty
 from bpci_node.chain.kinds import Kind
+from bpci_node.chain.network_kinds import KINDS as NETWORK_KINDS
 from bpci_node.chain.node_kinds import NODE_KINDS
 from bpci_node.chain.registration import NodeRegistration
 from bpci_node.chain.validator_kinds import VALIDATOR_KINDS
@@ -293,7 +294,7 @@ _KINDS = (
     ),
 )
 
-_ALL = (*_KINDS, *governance_kinds.KINDS, *identity_kinds.KINDS, *NODE_KINDS, *VALIDATOR_KINDS)
+_ALL = (*_KINDS, *governance_kinds.KINDS, *identity_kinds.KINDS, *NODE_KINDS, *NETWORK_KINDS, *VALIDATOR_KINDS)
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in sorted(_ALL, key=lambda kind: kind.name)})
 """Every kind of command, by name, in order of names."""
