@@ -12,6 +12,7 @@ from bpci_node.chain.network_kinds import KINDS as NETWORK_KINDS
 from bpci_node.chain.node_kinds import NODE_KINDS
 from bpci_node.chain.registration import NodeRegistration
 from bpci_node.chain.validator_kinds import VALIDATOR_KINDS
+from bpci_node.chain.wallet_kinds import KINDS as WALLET_KINDS
 
 _ASSET = ("asset.unknown", "The ledger has the asset.")
 _BALANCE = ("asset.balance", "The sender has the amount, after the fee.")
@@ -294,7 +295,15 @@ _KINDS = (
     ),
 )
 
-_ALL = (*_KINDS, *governance_kinds.KINDS, *identity_kinds.KINDS, *NODE_KINDS, *NETWORK_KINDS, *VALIDATOR_KINDS)
+_ALL = (
+    *_KINDS,
+    *governance_kinds.KINDS,
+    *identity_kinds.KINDS,
+    *NODE_KINDS,
+    *NETWORK_KINDS,
+    *VALIDATOR_KINDS,
+    *WALLET_KINDS,
+)
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in sorted(_ALL, key=lambda kind: kind.name)})
 """Every kind of command, by name, in order of names."""

@@ -13,6 +13,7 @@ from bpci_node.chain.rotation import Strengthening, prove_companion
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.keys import did_of
 from bpci_node.primitives.mldsa import MlDsaSigner
+from bpci_node.primitives.wallet_address import WalletAddress
 
 BOND, GRANT = bytes([7]) * 32, bytes([8]) * 16
 QUORUM = (12, 13)
@@ -44,6 +45,7 @@ class Story:
         while self.machine.height < 12:
             economy.run(self.machine, step_ms=5000)
         self.bodies = node_bodies(guild, self.machine)
+        self.bodies |= wallet_bodies(society, self.machine)
         self.bodies |= identity_bodies(society, self.machine)
         companion, key_id = MlDsaSigner(bytes(32)), did_of(economy.node.public_key)
         proof = prove_companion(companion, ledger_id=economy.genesis.ledger_id, account=node, key_id=key_id)
@@ -200,6 +202,20 @@ def identity_bodies(society, machine):
         "identity.issue_credential": (issue, signer(70), ()),
         "identity.request_credential": ({"issuer": bank, "level": "basic"}, signer(71), ()),
         "identity.revoke_credential": ({"credential": credential}, signer(75), ()),
+    }
+
+
+def wallet_bodies(society, machine):
+    """Prepare registered wallets of which every command succeeds next."""
+
+    def body(signer, url, place):
+        return {"address": str(WalletAddress("testnet", society.account(signer), url, place)), "role": "owner"}
+
+    society.do(machine, "wallet.register", body(society.other, "other.example", "a.example"), society.other)
+    return {
+        "wallet.register": (body(None, "node.example", "a.example"), None, ()),
+        "wallet.retire": ({"url": "other.example"}, society.other, ()),
+        "wallet.update": (body(society.other, "other.example", "b.example"), society.other, ()),
     }
 
 
