@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
+from hypothesis import currently_in_test_context
 
 from bpci_node.auction.bundle import SIGNATURE_CONTEXT, BucketOpening, Bundle, BundleEntry, BundleHeader
 from bpci_node.chain.account import account_id_of, load_account
@@ -10,6 +11,7 @@ from bpci_node.chain.admission import Admission, Invitation, Work, find_work, in
 from bpci_node.chain.block import Block, sign_block
 from bpci_node.chain.challenge import issue_challenge
 from bpci_node.chain.command import Command, sign_command
+from bpci_node.chain.draft import Draft
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.identity import next_index
 from bpci_node.chain.machine import Machine
@@ -19,6 +21,7 @@ from bpci_node.chain.registration import FLAGS, NodeRegistration
 from bpci_node.chain.rotation import Rotation, prove_possession
 from bpci_node.chain.validators import prove_keys
 from bpci_node.chain.wallets import WALLETS
+from bpci_node.errors import BpciError
 from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.codec import decode
 from bpci_node.primitives.hashing import derive
@@ -387,3 +390,26 @@ def conserved():
             assert held.get(asset["id"], 0) == supply <= asset["cap"]
 
     return check
+
+
+@pytest.fixture(scope="session", autouse=True)
+def refusals_seen():
+    """Kinds and codes of the commands that were refused in this run, chance finds of hypothesis left out."""
+    seen, run = set(), Draft.run
+
+    def noting(draft, signed):
+        try:
+            return run(draft, signed)
+        except BpciError as error:
+            if not currently_in_test_context():
+                seen.add((signed.command.kind, error.code))
+            raise
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft, "run", noting)
+        yield seen
+
+
+def pytest_collection_modifyitems(items):
+    """Judge at the end what the whole run has refused."""
+    items.sort(key=lambda item: item.name.startswith("test_last_each_rule"))
