@@ -1,0 +1,184 @@
+"""The set of a window's commits: what the coordinator closes and the notaries countersign before anything is revealed.
+
+Only commits of the certified set can win. Its leaves are ``commit_id ‖ seq`` in the order of arrival, and its running
+hash is the one that the last receipt names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from bpci_node.auction.commit_receipt import CommitReceipt, next_running_hash, order_start
+from bpci_node.auction.window import MAX_COMMITS, WindowId
+from bpci_node.errors import ProofError
+from bpci_node.primitives import codec
+from bpci_node.primitives.fields import Fields
+from bpci_node.primitives.hashing import derive
+from bpci_node.primitives.keys import Signer, sign_object, verify_object
+from bpci_node.primitives.merkle import audit_path, leaf_hash, root_of, verify_inclusion
+from bpci_node.primitives.names import LEDGER_ID_FORM
+
+SIGNATURE_CONTEXT = "bpci 2026 auction commit set v1"
+DIGEST_CONTEXT = "bpci 2026 auction commit set digest v1"
+VERSION = 1
+MAX_BYTES = 1_024
+"""Longest set that is read; its commits travel beside it."""
+
+_NAMES = (
+    "v",
+    "ledger_id",
+    "epoch",
+    "window",
+    "count",
+    "root",
+    "running_hash",
+    "closed_us",
+    "coordinator",
+    "signature",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSet:
+    """What stands for all commits of a window."""
+
+    ledger_id: str
+    epoch: int
+    window: WindowId
+    count: int
+    """Number of commits, 0 to ``MAX_COMMITS``; they are numbered from ``window.first_seq`` on."""
+    root: bytes
+    """RFC 6962 root over ``commit_id ‖ seq (8 bytes)``, 32 bytes."""
+    running_hash: bytes
+    """After the last commit, 32 bytes."""
+    closed_us: int
+    """When it was closed by the coordinator's clock, ledger time; not before the end of the commit phase."""
+    coordinator: bytes
+    """Ed25519 key of the coordinator's node, 32 bytes."""
+    signature: bytes
+    """By the coordinator, 64 bytes."""
+
+    def signed_value(self) -> dict[str, Any]:
+        """Return what the signature covers: everything but itself."""
+        return {
+            "v": VERSION,
+            "ledger_id": self.ledger_id,
+            "epoch": self.epoch,
+            "window": self.window.as_list(),
+            "count": self.count,
+            "root": self.root,
+            "running_hash": self.running_hash,
+            "closed_us": self.closed_us,
+            "coordinator": self.coordinator,
+        }
+
+    def digest(self) -> bytes:
+        """Return what the notaries vote for, 32 bytes."""
+        return derive(DIGEST_CONTEXT, codec.encode(self.signed_value()))
+
+    def encode(self) -> bytes:
+        """Return the canonical CBOR form."""
+        return codec.encode(self.signed_value() | {"signature": self.signature})
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the canonical CBOR form; nothing is verified.
+
+        Raises:
+            FormatError: not a set (``commit.set``, ``window.format``), or not CBOR (``format.cbor``, ``format.size``).
+        """
+        value = codec.decode(data, max_bytes=MAX_BYTES)
+        fields = Fields(value, _NAMES, what="a set of commits", code="commit.set")
+        fields.version(VERSION)
+        return cls(
+            ledger_id=fields.text("ledger_id", LEDGER_ID_FORM, "a ledger id"),
+            epoch=fields.integer("epoch"),
+            window=WindowId.from_list(fields.raw("window")),
+            count=fields.integer("count", 0, MAX_COMMITS),
+            root=fields.blob("root", 32),
+            running_hash=fields.blob("running_hash", 32),
+            closed_us=fields.integer("closed_us"),
+            coordinator=fields.blob("coordinator", 32),
+            signature=fields.blob("signature", 64),
+        )
+
+
+def set_leaves(window: WindowId, commit_ids: Sequence[bytes]) -> list[bytes]:
+    """Return the leaf hashes of a window's commits in the order of arrival."""
+    first = window.first_seq
+    return [leaf_hash(name + (first + position).to_bytes(8)) for position, name in enumerate(commit_ids)]
+
+
+def draft_set(
+    ledger_id: str, epoch: int, window: WindowId, commit_ids: Sequence[bytes], *, closed_us: int, coordinator: bytes
+) -> CommitSet:
+    """Return the set of these commits, which are in the order of arrival; its signature is empty still."""
+    running_hash = order_start(ledger_id, epoch, window)
+    for position, name in enumerate(commit_ids):
+        running_hash = next_running_hash(running_hash, name, window.first_seq + position)
+    root = root_of(set_leaves(window, commit_ids))
+    return CommitSet(
+        ledger_id, epoch, window, len(commit_ids), root, running_hash, closed_us, coordinator, signature=b""
+    )
+
+
+def sign_set(signer: Signer, draft: CommitSet) -> CommitSet:
+    """Return ``draft`` with the coordinator's signature.
+
+    Whoever signs two different sets for one window is at fault: ask the guard of signatures first.
+    """
+    return replace(draft, signature=sign_object(signer, SIGNATURE_CONTEXT, draft.signed_value()))
+
+
+def verify_set(commit_set: CommitSet, commit_ids: Sequence[bytes], *, coordinator: bytes, ledger_id: str) -> None:
+    """Check that the coordinator signed this set, and that it is the set of these commits in this order.
+
+    Raises:
+        ProofError: it is not (``commit.set``), or the signature does not hold (``proof.signature``).
+    """
+    verify_set_signature(commit_set, coordinator=coordinator, ledger_id=ledger_id)
+    expected = draft_set(
+        ledger_id,
+        commit_set.epoch,
+        commit_set.window,
+        commit_ids,
+        closed_us=commit_set.closed_us,
+        coordinator=coordinator,
+    )
+    if replace(commit_set, signature=b"") != expected:
+        raise ProofError("the set is not that of these commits", code="commit.set")
+
+
+def verify_set_signature(commit_set: CommitSet, *, coordinator: bytes, ledger_id: str) -> None:
+    """Check that the coordinator signed this set for this ledger; its commits are not looked at.
+
+    Raises:
+        ProofError: of another ledger or coordinator (``commit.set``), or not signed (``proof.signature``).
+    """
+    if commit_set.ledger_id != ledger_id or commit_set.coordinator != coordinator:
+        raise ProofError("the set is of another ledger or coordinator", code="commit.set")
+    verify_object(coordinator, SIGNATURE_CONTEXT, commit_set.signed_value(), commit_set.signature)
+
+
+def prove_commit(window: WindowId, commit_ids: Sequence[bytes], position: int) -> list[bytes]:
+    """Return the audit path of one commit in its set, for :func:`verify_in_set`."""
+    return audit_path(set_leaves(window, commit_ids), position)
+
+
+def verify_in_set(receipt: CommitReceipt, commit_set: CommitSet, path: Sequence[bytes]) -> None:
+    """Check that the commit of a receipt stands in a set where the receipt says.
+
+    Raises:
+        ProofError: it does not (``commit.omitted``, ``proof.merkle``); with both signatures valid and no other path
+            this is what an omitting coordinator leaves behind.
+    """
+    same = (receipt.ledger_id, receipt.epoch, receipt.window, receipt.coordinator)
+    position = receipt.seq - receipt.window.first_seq
+    if same != (commit_set.ledger_id, commit_set.epoch, commit_set.window, commit_set.coordinator) or not (
+        0 <= position < commit_set.count
+    ):
+        raise ProofError("the set has no place for the commit of this receipt", code="commit.omitted")
+    leaf = leaf_hash(receipt.commit_id + receipt.seq.to_bytes(8))
+    verify_inclusion(leaf, position, commit_set.count, path, commit_set.root)
