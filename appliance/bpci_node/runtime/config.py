@@ -21,6 +21,7 @@ from bpci_node.mempool.classes import QLOCK_MS
 from bpci_node.mempool.limits import MAX_REPLACEMENT_PERCENT, PoolLimits
 from bpci_node.primitives.derivation import MAX_INSTANCE
 from bpci_node.primitives.names import NAME_FORM
+from bpci_node.runtime.auction_config import AuctionSection, ValidatorSection, dump_tables, read_auction, read_validator
 from bpci_node.runtime.table import TableReader
 
 NODE_TYPES = registration.NODE_TYPES
@@ -178,6 +179,9 @@ class NodeConfig:
     """At least one."""
     limits: LimitsSection = field(default_factory=LimitsSection)
     journal: JournalSection = field(default_factory=JournalSection)
+    validator: ValidatorSection | None = None
+    """A validator's keys; ``None`` for a node that is none."""
+    auction: AuctionSection = field(default_factory=AuctionSection)
 
 
 def load(path: Path) -> NodeConfig:
@@ -227,6 +231,8 @@ def parse(text: str, *, source: str) -> NodeConfig:
         targets=tuple(_target(item) for item in reader.tables("targets")),
         limits=_limits(reader.table("limits")),
         journal=_journal(reader.table("journal")),
+        validator=read_validator(reader.table("validator"), is_there="validator" in value),
+        auction=read_auction(reader.table("auction")),
     )
     reader.done()
     _check_whole(config, source)
@@ -269,6 +275,7 @@ def dump(config: NodeConfig) -> str:
                 asdict(target) | {"base_fee_wei": str(target.base_fee_wei), "fee_bin_wei": str(target.fee_bin_wei)}
                 for target in config.targets
             ],
+            **dump_tables(config.validator, config.auction),
         }
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bpci_node.errors import UsageError
+from bpci_node.runtime.auction_config import AuctionSection, ValidatorSection
 from bpci_node.runtime.config import (
     JournalSection,
     LedgerSection,
@@ -46,6 +47,13 @@ fee_bin_wei = "10000000"
 gas_limit = 30000000
 """
 
+VALIDATOR = """
+[validator]
+bls = "file:/k/bls"
+vrf = "file:/k/vrf"
+ml_dsa = "credential:ml-dsa"
+"""
+
 
 def refusal(text: str) -> UsageError:
     with pytest.raises(UsageError) as caught:
@@ -64,6 +72,16 @@ def test_every_key_is_read() -> None:
     assert config.targets == (TargetSection("eip155:1", 45_000_000, 10_000_000, 30_000_000),)
     assert config.limits == LimitsSection()
     assert config.journal == JournalSection()
+
+
+def test_a_node_with_keys_of_a_validator_is_one_and_any_other_is_none() -> None:
+    assert parse(WHOLE, source="node.toml").validator is None
+    assert parse(WHOLE, source="node.toml").auction == AuctionSection()
+    text = WHOLE + VALIDATOR + "[auction]\ncommits_per_window = 9\npeer_requests_per_second = 5\nsubscribers = 3\n"
+    config = parse(text, source="node.toml")
+    assert config.validator == ValidatorSection("file:/k/bls", "file:/k/vrf", "credential:ml-dsa")
+    assert config.auction == AuctionSection(commits_per_window=9, peer_requests_per_second=5, subscribers=3)
+    assert parse(dump(config), source="x") == config
 
 
 def test_what_is_written_is_read_back(make_config: Callable[..., NodeConfig], tmp_path: Path) -> None:
@@ -104,6 +122,9 @@ def test_what_is_written_is_read_back(make_config: Callable[..., NodeConfig], tm
         ("[[targets]]", "[limits]\nper_sender = 0\n[[targets]]", "config.value", "limits.per_sender"),
         ("[[targets]]", "[journal]\nkeep_days = 0\n[[targets]]", "config.value", "journal.keep_days"),
         ("[[targets]]", "[journal]\nkeep_weeks = 1\n[[targets]]", "config.key", "journal.keep_weeks"),
+        ("[[targets]]", '[validator]\nbls = "file:/k/bls"\n[[targets]]', "config.key", "validator.vrf"),
+        ("[[targets]]", "[auction]\nsubscribers = 0\n[[targets]]", "config.value", "auction.subscribers"),
+        ("[[targets]]", "[auction]\nwindows = 1\n[[targets]]", "config.key", "auction.windows"),
         ("[[targets]]", "[limits]\nreplacement_percent = 0\n[[targets]]", "config.value", "limits.replacement_percent"),
         ('id = "eip155:1"', 'id = "eip155:1"\nregion = 256', "config.value", "targets[0].region"),
         ('id = "eip155:1"', 'id = "eip155:1"\nqlock_ms = 30', "config.value", "targets[0].qlock_ms"),
