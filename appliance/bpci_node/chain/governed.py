@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
 from bpci_node.chain import authority_terms, transfer, voucher
+from bpci_node.chain.action import Action
 from bpci_node.chain.context import Context, Event
-from bpci_node.chain.forms import Spec, choice, integer, read_body
+from bpci_node.chain.forms import Spec, choice, integer
 from bpci_node.chain.guardians import store_parameter
 from bpci_node.chain.parameters import PARAMETERS
 from bpci_node.chain.state import Overlay
@@ -24,29 +25,15 @@ class ParameterChange:
     value: Annotated[int, Spec(integer(), "Its value, within its range.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One kind of action."""
+def check_change(body: ParameterChange) -> None:
+    """Check that the value is within the parameter's range.
 
-    name: str
-    """Its kind."""
-    body: type
-    """A dataclass of declared fields."""
-    apply: Callable[[Overlay, Context, Any], list[Event]]
-    """Does it."""
-
-    def read(self, body: Any) -> Any:
-        """Return the body that a map holds.
-
-        Raises:
-            FormatError: it is not of this kind's form (``format.body``).
-        """
-        found: Any = read_body(self.body, body, kind=self.name)
-        if type(found) is ParameterChange:
-            rule = PARAMETERS[found.name]
-            if not rule.low <= found.value <= rule.high:
-                raise FormatError(f"{found.name} is from {rule.low} to {rule.high}", code="format.body")
-        return found
+    Raises:
+        FormatError: it is not (``format.body``).
+    """
+    rule = PARAMETERS[body.name]
+    if not rule.low <= body.value <= rule.high:
+        raise FormatError(f"{body.name} is from {rule.low} to {rule.high}", code="format.body")
 
 
 def set_parameter(state: Overlay, _context: Context, body: ParameterChange) -> list[Event]:
@@ -59,7 +46,7 @@ _ACTIONS = (
     Action("asset.mint", transfer.Minting, transfer.mint_asset),
     Action("authority.grant", voucher.Candidate, authority_terms.grant_authority),
     Action("authority.revoke", authority_terms.AuthorityEnd, authority_terms.revoke_authority),
-    Action("governance.set_parameter", ParameterChange, set_parameter),
+    Action("governance.set_parameter", ParameterChange, set_parameter, check_change),
     Action("wallet.distribute", transfer.Distribution, transfer.distribute),
     Action("wallet.spend", transfer.Spending, transfer.spend),
 )

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bpci_node.chain.past import note, value_at
+from bpci_node.chain.roll import Roll
 from bpci_node.chain.stake import load_stake
 from bpci_node.chain.state import Overlay, View
 from bpci_node.primitives.record import load_record, save_record
-
-MAX_PAST = 32
-"""Changes of one account's weight that are remembered; before the oldest of them its weight counts as 0."""
 
 _STAKE = b"stake/"
 _TOTAL = b"weight-total"
@@ -27,12 +26,8 @@ def record_weights(state: Overlay, writes: Mapping[bytes, bytes | None], height:
     total = before = load_total(state)
     for key in sorted(key for key in writes if key.startswith(_STAKE)):
         account = key.removeprefix(_STAKE).decode("ascii")
-        past, bonded = _past(state, account), load_stake(state, account).bonded
-        last = past[-1][1] if past else 0
-        if bonded != last:
-            kept = [*past, (height, bonded)][-MAX_PAST:]
-            state.put(_entry(account), save_record({"v": 1, "past": [list(item) for item in kept]}))
-            total += bonded - last
+        bonded = load_stake(state, account).bonded
+        total += bonded - note(state, _entry(account), height, bonded)
     if total != before:
         state.put(_TOTAL, save_record({"v": 1, "total": total}))
 
@@ -45,12 +40,11 @@ def load_total(state: View) -> int:
 
 def weight_at(state: View, account: str, height: int) -> int:
     """Return the weight of an account after the block at ``height``, smallest units of BPI."""
-    return next((bonded for since, bonded in reversed(_past(state, account)) if since <= height), 0)
+    return value_at(state, _entry(account), height)
 
 
-def _past(state: View, account: str) -> list[tuple[int, int]]:
-    data = state.get(_entry(account))
-    return [] if data is None else [(item[0], item[1]) for item in load_record(data)["past"]]
+NETWORK = Roll(weight_at)
+"""The network's holders of stake."""
 
 
 def _entry(account: str) -> bytes:
