@@ -6,7 +6,7 @@ from bpci_node.chain.catalog import KINDS
 ROOT = Path(__file__).parents[3]
 AREAS = "access|account|asset|bond|chain|escrow|format|proof|registry|sign|stake|storage|usage|validator|vesting"
 CODE = re.compile(rf"\"((?:{AREAS})\.[a-z0-9_]+)\"")
-PRIMITIVES = ("amounts", "base58", "bls", "codec", "derivation", "keys", "merkle", "mldsa", "state_proof")
+PRIMITIVES = ("amounts", "base58", "bls", "codec", "derivation", "keys", "merkle", "mldsa", "state_proof", "vrf")
 
 
 def documented(*areas):
