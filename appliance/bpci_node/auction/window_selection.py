@@ -1,0 +1,245 @@
+"""Selection of version 2: which candidates of a window run, in which order, and why each other one doesn't.
+
+Candidates are ordered inside each bucket independently, then the buckets are merged: again and again, of the candidates
+that are each their sender's next one, the first by origin, fee rate (descending), arrival, txid is looked at. It runs
+if it pays the base fee and there is room; otherwise it is passed over, with all that its sender has behind it. As long
+as entries that notaries force in wait, room for them, up to their share of the gas limit, is kept free from all others.
+
+The result depends on the set of candidates alone. Selecting again among those that run, and those of the others that
+are shown, gives the same for each of them: that is how a verifier, who does not see the rest, checks both.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from bpci_node.auction.candidates import MAX_CANDIDATES, Candidate, MergeKey, Origin
+from bpci_node.auction.header import MAX_ENTRIES
+from bpci_node.chain.target_terms import TargetTerms
+from bpci_node.errors import LimitError
+from bpci_node.primitives.amounts import WHOLE_BPS
+
+MAX_RAW_BYTES = 8 * 1024 * 1024
+"""Raw bytes of all entries of one window, at most."""
+
+
+class Cause(IntEnum):
+    """Why a candidate does not run."""
+
+    FEE = 1
+    """It does not pay the base fee."""
+    ROOM = 2
+    """It did not fit when it was its turn."""
+    BEHIND = 3
+    """An earlier nonce of its sender was passed over."""
+    NONCE = 4
+    """Another candidate of its sender has the same nonce, and comes before it."""
+    DUPLICATE = 5
+    """The same transaction came in by an earlier door."""
+
+
+class Item(NamedTuple):
+    """What the merge looks at."""
+
+    key: MergeKey
+    sender: bytes
+    nonce: int
+    gas: int
+    size: int
+    """Raw bytes."""
+    pays_base_fee: bool
+
+
+class Merged(NamedTuple):
+    """What a merge comes to; numbers are positions in what it was given."""
+
+    ran: list[int]
+    """In the order in which they run."""
+    causes: dict[int, tuple[Cause, int | None]]
+    """Of all others: why, and because of which one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A candidate that does not run."""
+
+    candidate: Candidate
+    cause: Cause
+    by: Candidate | None
+    """Because of which candidate: of ``BEHIND``, ``NONCE`` and ``DUPLICATE`` alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSelection:
+    """What a window's candidates come to."""
+
+    winners: tuple[Candidate, ...]
+    """What runs, in order."""
+    carried: tuple[Candidate, ...]
+    """Revealed in this window, and without room: they wait for the next window."""
+    lost: tuple[Candidate, ...]
+    """All others that were hidden once: their bonds go back."""
+    excluded: tuple[Exclusion, ...]
+    """Every candidate that does not run."""
+
+    def unique(self) -> list[Candidate]:
+        """Return the candidates, each transaction once: what the trees of the header are over."""
+        others = [item.candidate for item in self.excluded if item.cause is not Cause.DUPLICATE]
+        return [*self.winners, *others]
+
+    def left_out(self, forced: Iterable[bytes]) -> tuple[Exclusion, ...]:
+        """Return why those of ``forced`` (txids) that do not run don't, with everything that a reason refers to."""
+        found = {item.candidate.entry.leaf.txid: item for item in self.excluded if item.cause is not Cause.DUPLICATE}
+        shown: dict[bytes, Exclusion] = {}
+        waiting = [txid for txid in sorted(set(forced), reverse=True) if txid in found]
+        while waiting:
+            txid = waiting.pop()
+            if txid in shown:
+                continue
+            item = shown[txid] = found[txid]
+            if item.by is not None and item.by.entry.leaf.txid in found:
+                waiting.append(item.by.entry.leaf.txid)
+        return tuple(sorted(shown.values(), key=lambda item: item.candidate.merge_key))
+
+
+def select_window(candidates: Sequence[Candidate], terms: TargetTerms) -> WindowSelection:
+    """Return what runs in a window.
+
+    Args:
+        candidates: sorted on the same ``terms``, in any order.
+    Raises:
+        LimitError: more than ``MAX_CANDIDATES`` (``header.candidates``).
+    Source: docs/spec/bundle.md, "Selection of version 2".
+    """
+    if len(candidates) > MAX_CANDIDATES:
+        raise LimitError(f"a window has at most {MAX_CANDIDATES} candidates", code="header.candidates")
+    ordered = _in_bucket_order(candidates)
+    merged = merge([_item(candidate) for candidate in ordered], terms.gas_limit, forced_gas(terms))
+    winners = tuple(ordered[number] for number in merged.ran)
+    excluded = tuple(
+        Exclusion(ordered[number], cause, None if by is None else ordered[by])
+        for number, (cause, by) in sorted(merged.causes.items())
+    )
+    carried, lost = [], []
+    for item in excluded:
+        candidate = item.candidate
+        if candidate.origin is Origin.REVEALED and item.cause in (Cause.ROOM, Cause.BEHIND):
+            carried.append(candidate)
+        elif candidate.commit_id is not None:
+            lost.append(candidate)
+    return WindowSelection(winners, tuple(carried), tuple(lost), excluded)
+
+
+def forced_gas(terms: TargetTerms) -> int:
+    """Return the gas that is kept for forced entries as long as any of them waits."""
+    return terms.gas_limit * terms.forced_gas_bps // WHOLE_BPS
+
+
+def merge(items: Sequence[Item], gas_limit: int, forced_share: int) -> Merged:
+    """Say of each item whether it runs, and of those that do in which order.
+
+    Args:
+        items: any order.
+        forced_share: gas that is kept for items of origin ``FORCED`` while one waits.
+    """
+    causes: dict[int, tuple[Cause, int | None]] = {}
+    queues, heads = _queues(items, causes)
+    forced = int(Origin.FORCED)
+    forced_waiting = sum(
+        item.gas for number, item in enumerate(items) if item.key[0] == forced and number not in causes
+    )
+    ran: list[int] = []
+    gas_left, bytes_left, share_left = gas_limit, MAX_RAW_BYTES, forced_share
+    later: list[tuple[MergeKey, int]] = []
+    at, end = 0, len(heads)
+    while at < end or later:
+        if later and (at == end or later[0] < heads[at]):
+            _, number = heapq.heappop(later)
+        else:
+            _, number = heads[at]
+            at += 1
+        _, sender, _, gas, size, pays = item = items[number]
+        queue = queues.get(sender)
+        is_forced = item.key[0] == forced
+        kept = 0 if is_forced else min(share_left, forced_waiting)
+        fits = gas <= gas_left - kept and size <= bytes_left and len(ran) < MAX_ENTRIES
+        if is_forced:
+            forced_waiting -= gas
+        if pays and fits:
+            ran.append(number)
+            gas_left -= gas
+            bytes_left -= size
+            share_left = max(0, share_left - gas) if is_forced else share_left
+            if queue:
+                following = queue.pop()
+                heapq.heappush(later, (items[following].key, following))
+            continue
+        causes[number] = (Cause.ROOM if pays else Cause.FEE, None)
+        while queue:
+            behind = queue.pop()
+            causes[behind] = (Cause.BEHIND, number)
+            forced_waiting -= items[behind].gas if items[behind].key[0] == forced else 0
+    return Merged(ran, causes)
+
+
+def _queues(
+    items: Sequence[Item], causes: dict[int, tuple[Cause, int | None]]
+) -> tuple[dict[bytes, list[int]], list[tuple[MergeKey, int]]]:
+    """Return what each sender has behind its first item, last one first, and the first items in order.
+
+    Notes what is there twice, and what has a nonce that another one has.
+    """
+    ordered = sorted((item.key, number) for number, item in enumerate(items))
+    first_of: dict[bytes, int] = {}
+    by_sender: dict[bytes, list[int]] = {}
+    is_plain = True
+    for key, number in ordered:
+        first = first_of.setdefault(key[1][2], number)
+        if first != number:
+            causes[number] = (Cause.DUPLICATE, first)
+            is_plain = False
+            continue
+        queue = by_sender.setdefault(items[number].sender, [])
+        is_plain = is_plain and not queue
+        queue.append(number)
+    if is_plain:  # one item of each sender: its queue is empty
+        return {}, ordered
+    queues: dict[bytes, list[int]] = {}
+    heads = []
+    for sender, found in by_sender.items():
+        found.sort(key=lambda number: items[number].nonce)  # stable: equal nonces stay in the order of the merge
+        kept: list[int] = []
+        for number in found:
+            if kept and items[kept[-1]].nonce == items[number].nonce:
+                causes[number] = (Cause.NONCE, kept[-1])
+            else:
+                kept.append(number)
+        kept.reverse()
+        first = kept.pop()
+        heads.append((items[first].key, first))
+        queues[sender] = kept
+    heads.sort()
+    return queues, heads
+
+
+def _in_bucket_order(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates origin by origin, each bucket in its own order, buckets in the order of their keys."""
+    buckets: dict[tuple[int, bytes], list[Candidate]] = {}
+    for candidate in candidates:
+        buckets.setdefault((int(candidate.origin), candidate.entry.bucket_key), []).append(candidate)
+    ordered: list[Candidate] = []
+    for _, bucket in sorted(buckets.items()):
+        bucket.sort(key=lambda candidate: candidate.entry.leaf.order_key)
+        ordered += bucket
+    return ordered
+
+
+def _item(candidate: Candidate) -> Item:
+    entry = candidate.entry
+    leaf = entry.leaf
+    key = (int(candidate.origin), leaf.order_key)
+    return Item(key, leaf.sender, leaf.nonce, leaf.gas, len(entry.transaction.raw), entry.pays_base_fee)
