@@ -43,6 +43,30 @@ class ActivationToken:
         """Return the map that is encoded and signed."""
         return {"v": 1, "ledger_id": self.ledger_id, "node_key": self.node_key, "expires_ms": self.expires_ms}
 
+    def require_good(self, time_ms: int) -> None:
+        """Check that it is good now.
+
+        Args:
+            time_ms: the verifier's clock, or the time of its last block if that is later; Unix milliseconds.
+        Raises:
+            RefusedError: it has expired (``registry.token_expired``), or ends later than any token may, so that the
+                verifier's clock is behind (``registry.token_clock``).
+        """
+        if time_ms > self.expires_ms:
+            raise RefusedError(
+                "the activation token has expired",
+                code="registry.token_expired",
+                hint="Ask the registry for a new one.",
+                expires_ms=self.expires_ms,
+            )
+        if self.expires_ms > time_ms + LIFETIME_MS + TOLERANCE_MS:
+            raise RefusedError(
+                "the activation token ends later than any may: this clock is behind the registry's",
+                code="registry.token_clock",
+                hint="Set this machine's clock.",
+                expires_ms=self.expires_ms,
+            )
+
 
 def issue_token(signer: Signer, *, ledger_id: str, node_key: bytes, now_ms: int) -> bytes:
     """Return an encoded, signed token for ``node_key``, good for :data:`LIFETIME_MS` from ``now_ms`` on.
@@ -55,16 +79,13 @@ def issue_token(signer: Signer, *, ledger_id: str, node_key: bytes, now_ms: int)
     return encode({"token": token.as_map(), "signature": sign_object(signer, ACTIVATION_CONTEXT, token.as_map())})
 
 
-def verify_token(data: bytes, *, registry_key: bytes, ledger_id: str, node_key: bytes, time_ms: int) -> ActivationToken:
-    """Check that the registry of ``ledger_id`` issued this token to ``node_key`` and that it is good, and return it.
+def read_token(data: bytes, *, registry_key: bytes, ledger_id: str, node_key: bytes) -> ActivationToken:
+    """Check that the registry of ``ledger_id`` issued this token to ``node_key``, and return it, good or not any more.
 
-    Args:
-        time_ms: the verifier's clock, or the time of its last block if that is later; Unix milliseconds.
     Raises:
         FormatError: not a token of version 1 (``format.activation_token``, or a code of the codec).
         ProofError: of another ledger (``proof.ledger``), or not signed by the registry (``proof.signature``).
-        RefusedError: another node's (``registry.token``), expired (``registry.token_expired``), or it ends later than
-            any token may, so that the verifier's clock is behind (``registry.token_clock``).
+        RefusedError: another node's (``registry.token``).
     """
     outer = Fields(
         decode(data, max_bytes=MAX_TOKEN_BYTES), ("token", "signature"), what="a signed activation token", code=_FORMAT
@@ -81,18 +102,4 @@ def verify_token(data: bytes, *, registry_key: bytes, ledger_id: str, node_key: 
     verify_object(registry_key, ACTIVATION_CONTEXT, token.as_map(), outer.blob("signature", 64))
     if token.node_key != node_key:
         raise RefusedError("the activation token is another node's", code="registry.token")
-    if time_ms > token.expires_ms:
-        raise RefusedError(
-            "the activation token has expired",
-            code="registry.token_expired",
-            hint="Ask the registry for a new one.",
-            expires_ms=token.expires_ms,
-        )
-    if token.expires_ms > time_ms + LIFETIME_MS + TOLERANCE_MS:
-        raise RefusedError(
-            "the activation token ends later than any may: this clock is behind the registry's",
-            code="registry.token_clock",
-            hint="Set this machine's clock.",
-            expires_ms=token.expires_ms,
-        )
     return token

@@ -59,13 +59,22 @@ def issue_certificate(signer: Signer, ledger_id: str, record: NodeRecord) -> byt
     Raises:
         RefusedError: the node has retired (``registry.retired``), or is suspended (``registry.suspended``).
     """
+    require_standing(record)
+    certificate = Certificate(ledger_id, record.account, record.node_key, record.updated_height, record.instance)
+    signature = sign_object(signer, CERTIFICATE_CONTEXT, certificate.as_map())
+    return encode({"certificate": certificate.as_map(), "signature": signature})
+
+
+def require_standing(record: NodeRecord) -> None:
+    """Check that the registry speaks for a node.
+
+    Raises:
+        RefusedError: the node has retired (``registry.retired``), or is suspended (``registry.suspended``).
+    """
     if record.status == SUSPENDED:
         raise RefusedError("this node is suspended", code="registry.suspended")
     if record.status != ACTIVE:
         raise RefusedError("this node has retired", code="registry.retired")
-    certificate = Certificate(ledger_id, record.account, record.node_key, record.updated_height, record.instance)
-    signature = sign_object(signer, CERTIFICATE_CONTEXT, certificate.as_map())
-    return encode({"certificate": certificate.as_map(), "signature": signature})
 
 
 def verify_certificate(data: bytes, *, registry_key: bytes, ledger_id: str) -> Certificate:

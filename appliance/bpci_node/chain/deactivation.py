@@ -80,7 +80,7 @@ def find_deactivation(state: View, height: int) -> Deactivation | None:
     return Deactivation(stored["reason"], stored["height"])
 
 
-def require_active(state: View, genesis: Genesis, *, height: int, kind: str, sender: str) -> None:
+def require_permitted(state: View, genesis: Genesis, *, height: int, kind: str, sender: str) -> None:
     """Check that a command of ``kind`` may be executed in the block of ``height``.
 
     Raises:
@@ -91,7 +91,12 @@ def require_active(state: View, genesis: Genesis, *, height: int, kind: str, sen
         return
     if kind in GUARDIANS_OWN and sender in load_guardians(state, genesis)[0]:
         return
-    raise RefusedError(
+    raise deactivated_error(found)
+
+
+def deactivated_error(found: Deactivation) -> RefusedError:
+    """Return the error that says since when the ledger is deactivated."""
+    return RefusedError(
         f"the guardians deactivated this ledger at height {found.height}",
         code="registry.deactivated",
         hint="Wait until they reactivate it; look at 'bpci registry guard'.",

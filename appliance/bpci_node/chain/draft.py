@@ -24,7 +24,7 @@ from bpci_node.chain.catalog import KINDS
 from bpci_node.chain.closing import close_block
 from bpci_node.chain.command import Signature, SignedCommand, decode_signed_command
 from bpci_node.chain.context import Context, Event
-from bpci_node.chain.deactivation import require_active
+from bpci_node.chain.deactivation import require_permitted
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.kinds import Kind
@@ -106,7 +106,7 @@ class Draft:
         kind = self._kind(signed)
         body = kind.read(command.body)
         trial = Overlay(self._overlay)
-        require_active(trial, place.genesis, height=place.height, kind=kind.name, sender=command.sender)
+        require_permitted(trial, place.genesis, height=place.height, kind=kind.name, sender=command.sender)
         account, key = self._speaker(trial, signed)
         if command.nonce != account.nonce:
             raise RefusedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -247,11 +248,23 @@ def render_status(where: str, data: dict[str, Any]) -> str:
         shown["root"] = ledger["root"]
     else:
         shown["height"] = "the ledger is not here yet"
+    shown["guard"] = describe_guard(data["guard"])
     if ledger["stopped"] is not None:
         shown["STOPPED"] = f"{ledger['stopped']['title']} ({ledger['stopped']['code']})"
     for name, target in data["targets"].items():
         shown[name] = f"{target['count']} entries wait, {target['bytes']} bytes, base fee {target['base_fee_wei']} wei"
     return fields(shown | {"version": data["version"]})
+
+
+def describe_guard(guard: dict[str, Any]) -> str:
+    """Return the state of a node's registry guard for a person."""
+    shown = str(guard["state"])
+    if guard["expires_ms"] is not None:
+        until = datetime.fromtimestamp(guard["expires_ms"] / 1000, tz=UTC)
+        shown += f", activated until {until:%Y-%m-%d %H:%M} UTC"
+    if guard["reason"] is not None:
+        shown += f", for the reason {guard['reason']}"
+    return shown if guard["failure"] is None else f"{shown} ({guard['failure']})"
 
 
 def _report(hardware_report: Path | None, challenge: Path | None) -> dict[str, bytes] | None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bpci_node.cli.admitting import admit, invite, resume, suspend
+from bpci_node.cli.guarding import deactivate, guard, reactivate, token
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
 from bpci_node.cli.node import render_nodes
 from bpci_node.cli.output import emit, fields, json_option
@@ -23,10 +24,10 @@ network_option = click.option(
 
 @click.group("registry")
 def command() -> None:
-    """Look nodes up, register one, invite, suspend."""
+    """Look nodes up, register one, invite, suspend; see whether this one may sign, stop the ledger."""
 
 
-for extra in (admit, invite, suspend, resume):
+for extra in (admit, invite, suspend, resume, guard, token, deactivate, reactivate):
     command.add_command(extra)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bpci_node.chain.activation_token import issue_token
 from bpci_node.chain.block import Block, sign_block
-from bpci_node.chain.certificate import issue_certificate
+from bpci_node.chain.certificate import issue_certificate, require_standing
 from bpci_node.chain.challenge import issue_challenge
+from bpci_node.chain.deactivation import deactivated_error, find_deactivation
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import BlockResult, Machine
 from bpci_node.chain.registry import find_node
@@ -20,7 +22,7 @@ from bpci_node.consensus.checkpoint import Checkpoint, issue_checkpoint
 from bpci_node.consensus.opening import open_machine
 from bpci_node.consensus.ports import BlockStore, SignGuard
 from bpci_node.errors import RefusedError, UsageError
-from bpci_node.primitives.keys import Signer
+from bpci_node.primitives.keys import Signer, did_of
 
 
 class Sequencer:
@@ -96,6 +98,31 @@ class Sequencer:
             FormatError: no name (``format.did``).
         """
         return issue_certificate(self._signer, self._machine.ledger_id, find_node(self._machine.state, name))
+
+    def own_token(self, node_key: bytes, *, now_ms: int) -> bytes:
+        """Return the activation token of the node that this sequencer runs in: who holds the registry key has its word.
+
+        Raises:
+            FormatError: not a key (``format.key``).
+        """
+        return issue_token(self._signer, ledger_id=self._machine.ledger_id, node_key=node_key, now_ms=now_ms)
+
+    def token(self, node_key: bytes, *, now_ms: int) -> bytes:
+        """Return an activation token for a registered node.
+
+        Args:
+            now_ms: the clock, Unix milliseconds; the last block's time counts if it is later.
+        Raises:
+            NotFoundError: no such node (``registry.unknown``).
+            RefusedError: it has retired (``registry.retired``), is suspended (``registry.suspended``), or the ledger is
+                deactivated (``registry.deactivated``).
+        """
+        machine = self._machine
+        require_standing(find_node(machine.state, did_of(node_key)))
+        deactivation = find_deactivation(machine.state, machine.height + 1)
+        if deactivation is not None:
+            raise deactivated_error(deactivation)
+        return self.own_token(node_key, now_ms=max(now_ms, machine.time_ms))
 
     def checkpoint(self) -> bytes | None:
         """Return the signed checkpoint of the last block, encoded; ``None`` before the first."""

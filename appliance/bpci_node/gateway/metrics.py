@@ -19,6 +19,7 @@ from bpci_node import __version__
 from bpci_node.gateway.limits import ConnectionLimit
 from bpci_node.runtime.counters import Step
 from bpci_node.runtime.node import Node
+from bpci_node.runtime.registry_guard import STATES
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -98,6 +99,13 @@ class _NodeCollector(Collector):
         yield GaugeMetricFamily(
             "bpci_registered", "1 when the node has its certificate", value=0 if node.certificate is None else 1
         )
+        guard = GaugeMetricFamily(
+            "bpci_registry_guard", "1 in the state in which the registry guard is", labels=("state",)
+        )
+        state = node.guard.state
+        for name in STATES:
+            guard.add_metric((name,), 1 if name == state else 0)
+        yield guard
         yield CounterMetricFamily("bpci_entries_accepted", "Entries accepted", value=node.counters.accepted)
         refused = CounterMetricFamily("bpci_entries_refused", "Entries refused, by code", labels=("code",))
         for code, count in sorted(node.counters.refused.items()):

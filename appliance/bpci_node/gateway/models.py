@@ -221,6 +221,15 @@ class LedgerStatus(BaseModel):
     stopped: Problem | None = Field(description="Why no block is taken any more; null while they are.")
 
 
+class GuardStatus(BaseModel):
+    """Whether the node may seal and order, as its registry and its ledger have it."""
+
+    state: Literal["unconfigured", "configured", "proved", "expired", "deactivated"]
+    expires_ms: int | None = Field(description="End of the activation token; null: there is no good one.")
+    reason: Hex | None = Field(description="Digest of why the guardians deactivated the ledger; null: they did not.")
+    failure: str | None = Field(description="Code with which the registry last gave no token; null: it gave one.")
+
+
 class TargetStatus(BaseModel):
     """What waits for one target."""
 
@@ -240,6 +249,7 @@ class Status(BaseModel):
     version: str
     node: NodeStatus
     ledger: LedgerStatus
+    guard: GuardStatus
     targets: dict[str, TargetStatus]
     time_ms: int
 

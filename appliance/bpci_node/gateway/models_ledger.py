@@ -6,7 +6,20 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from bpci_node.gateway.models import Amount, Hex, Version
+from bpci_node.gateway.models import Amount, Hex, Strict, Version
+
+
+class TokenRequest(Strict):
+    """A question for an activation token; who asks is in the signature."""
+
+    v: Version
+
+
+class TokenReply(BaseModel):
+    """An activation token; docs/spec/ledger.md."""
+
+    v: Version
+    token: Hex = Field(description="Signed by the registry, canonical CBOR.")
 
 
 class GenesisReply(BaseModel):

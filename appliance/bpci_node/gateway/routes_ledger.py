@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from bpci_node.chain.command import MAX_COMMAND_BYTES
 from bpci_node.consensus.snapshot import CHUNK_BYTES, MAX_CHUNKS
-from bpci_node.gateway.api import Api
+from bpci_node.gateway.api import Api, require_digest
 from bpci_node.gateway.body import as_model, decode_body, read_body, reply
 from bpci_node.gateway.models import (
     AccountReply,
@@ -35,10 +35,13 @@ from bpci_node.gateway.models_ledger import (
     ManifestReply,
     SnapshotsReply,
     StateReply,
+    TokenReply,
+    TokenRequest,
 )
 from bpci_node.gateway.openapi import takes
 from bpci_node.network.wire import CBOR, bytes_of
 from bpci_node.primitives import codec
+from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import public_key_of
 from bpci_node.runtime.lookups import MAX_BLOCKS, events_view, parse_after
 
@@ -66,6 +69,19 @@ def ledger_routes(api: Api) -> APIRouter:
         wanted = as_model(ChallengeRequest, decode_body(request, body))
         data, signature = await ledger.challenge(public_key_of(wanted.node_key))
         return reply(request, {"challenge": data, "signature": signature})
+
+    @router.post(
+        "/v1/registry/token",
+        response_model=TokenReply,
+        openapi_extra=takes(TokenRequest, {"v": 1}),
+        summary="An activation token for the registered node that asks. Signed (BPCI-Auth).",
+    )
+    async def token(request: Request) -> Response:
+        ledger, signed = node.own_ledger(), api.signed_request(request)
+        body = await read_body(request, 1024)
+        require_digest(signed, sha256(body))
+        as_model(TokenRequest, decode_body(request, body))
+        return reply(request, {"v": 1, "token": await ledger.token(signed.node_key)})
 
     @router.post(
         "/v1/commands",

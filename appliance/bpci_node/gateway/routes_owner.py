@@ -56,6 +56,11 @@ def owner_routes(api: Api, addresses: list[str]) -> APIRouter:
         certificate = await node.register(section, _report(wanted))
         return reply(request, {"account": node.status()["node"]["account"], "certificate": certificate})
 
+    @router.post("/owner/token")
+    async def token(request: Request) -> Response:
+        await node.guard.renew(at_once=True)
+        return reply(request, {"token": node.guard.encoded, "guard": node.guard.status()})
+
     @router.post("/owner/stop")
     async def stop(request: Request) -> Response:
         node.stopping.set()

@@ -303,9 +303,12 @@ class NodeClient:
         Raises:
             AccessError, LimitError: the node refused.
         """
-        body = codec.encode({"port": port})
-        reply = self._signed(signer, "POST", "/v1/registry/reach", body)
-        return self._map(self._transport.decode(reply), "reachable")["reachable"] is True
+        found = self.ask_signed(signer, "/v1/registry/reach", {"port": port})
+        return self._map(found, "reachable")["reachable"] is True
+
+    def ask_signed(self, signer: Signer, path: str, value: dict[str, Any]) -> Any:
+        """Put a question that a node signs, and return the answer; errors as :meth:`is_reachable`."""
+        return self._transport.decode(self._signed(signer, "POST", path, codec.encode(value)))
 
     def _signed(self, signer: Signer, method: str, path: str, body: bytes, *, reply_bytes: int = 65_536) -> Reply:
         signed = self.challenge(signer.public_key)

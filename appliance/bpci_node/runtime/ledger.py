@@ -26,6 +26,7 @@ from bpci_node.network.file import NetworkFile
 from bpci_node.primitives.keys import Signer
 from bpci_node.runtime.ledger_upkeep import Capture
 from bpci_node.runtime.lookups import Lookups, record_map
+from bpci_node.runtime.registry_guard import RegistryGuard
 from bpci_node.store.blocks import SqliteBlockStore
 from bpci_node.store.store import Store
 
@@ -74,6 +75,8 @@ class EmbeddedLedger(Lookups):
         self._waiting: list[tuple[bytes, asyncio.Future[Result]]] = []
         self._lock = threading.Lock()
         self._signed: tuple[int, bytes | None] = (0, None)
+        self.guard: RegistryGuard | None = None
+        """Lets blocks be made; ``None`` only before the node that owns this ledger has set it."""
         self.failure: StorageError | None = None
         """Why nothing of this ledger is shown until a restart: a block is stored that the guard could not remember."""
 
@@ -130,6 +133,7 @@ class EmbeddedLedger(Lookups):
             return
         outcomes: list[Result | BpciError]
         try:
+            self._require_token()
             outcomes = list(self._sequencer.submit([signed for signed, _ in taken], self._clock_ms()))
         except BpciError as error:
             if isinstance(error, StorageError) and error.code == "storage.guard":
@@ -137,6 +141,31 @@ class EmbeddedLedger(Lookups):
             outcomes = [error] * len(taken)
         for (_, future), outcome in zip(taken, outcomes, strict=True):
             future.get_loop().call_soon_threadsafe(_settle, future, outcome)
+
+    def _require_token(self) -> None:
+        """Check that this node may make a block. It holds the registry key, so it gives itself what it lacks."""
+        guard = self.guard
+        if guard is None:
+            return
+        if guard.wants_token:
+            guard.take(self._own_token(guard.node_key))
+        guard.require_token()
+
+    async def own_token(self, node_key: bytes) -> bytes:
+        """Return an activation token for the node that keeps this ledger."""
+        return await self._run(lambda: self._own_token(node_key))
+
+    def _own_token(self, node_key: bytes) -> bytes:
+        return self._sequencer.own_token(node_key, now_ms=max(self._clock_ms(), self._sequencer.machine.time_ms))
+
+    async def token(self, node_key: bytes) -> bytes:
+        """Return an activation token for a registered node.
+
+        Raises:
+            BpciError: nothing of this ledger is shown, or as :meth:`Sequencer.token`.
+        """
+        self.current()
+        return await self._run(lambda: self._sequencer.token(node_key, now_ms=self._clock_ms()))
 
     async def find_node(self, name: str) -> tuple[dict[str, Any], bytes | None]:
         """Return a node's record and its certificate.

@@ -66,6 +66,10 @@ class Registry(Protocol):
         """Execute a command."""
         ...
 
+    async def token(self, signer: Signer) -> bytes:
+        """Return an activation token for the node of ``signer``, encoded."""
+        ...
+
 
 class OwnRegistry:
     """The registry of the node's own ledger."""
@@ -99,6 +103,10 @@ class OwnRegistry:
     async def submit(self, signed: bytes) -> None:
         """Execute a command."""
         await self._ledger.submit(signed)
+
+    async def token(self, signer: Signer) -> bytes:
+        """Return the token of the node that holds the registry key."""
+        return await self._ledger.own_token(signer.public_key)
 
 
 class RemoteRegistry:
@@ -143,6 +151,15 @@ class RemoteRegistry:
     async def submit(self, signed: bytes) -> None:
         """Execute a command."""
         await asyncio.to_thread(self._ask, lambda client: client.submit_command(signed))
+
+    async def token(self, signer: Signer) -> bytes:
+        """Return an activation token for the node of ``signer``, who signs the question."""
+
+        def ask(client: NodeClient) -> bytes:
+            found = client.ask_signed(signer, "/v1/registry/token", {"v": 1})
+            return bytes_of(found.get("token") if isinstance(found, dict) else None, what="token")
+
+        return await asyncio.to_thread(self._ask, ask)
 
     def _ask(self, question: Callable[[NodeClient], T]) -> T:
         """Put ``question`` to the network's nodes in turn, until one that keeps the ledger can be reached.

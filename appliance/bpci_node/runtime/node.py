@@ -17,14 +17,13 @@ from bpci_node.chain.state import State
 from bpci_node.consensus.instance import require_registered_instance
 from bpci_node.errors import BpciError, NotFoundError, StorageError
 from bpci_node.mempool.header import MxHeader
-from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.proof import MempoolProof
-from bpci_node.mempool.target import TargetConfig
 from bpci_node.network import file as network_file
 from bpci_node.network.chain_rpc import ChainRpc
 from bpci_node.network.file import NetworkFile
 from bpci_node.primitives.keys import LocalSigner, Signer, did_of
 from bpci_node.runtime import membership
+from bpci_node.runtime.belonging import require_same_identity
 from bpci_node.runtime.config import NodeConfig, NodeSection
 from bpci_node.runtime.counters import Counters, Timings
 from bpci_node.runtime.following import FollowedLedger
@@ -37,8 +36,10 @@ from bpci_node.runtime.lookups import Lookups
 from bpci_node.runtime.membership import OwnRegistry, Registry, RemoteRegistry, Report
 from bpci_node.runtime.overview import Overview
 from bpci_node.runtime.proving import Prover
+from bpci_node.runtime.registry_guard import RegistryGuard
 from bpci_node.runtime.sealing import Sealer
 from bpci_node.runtime.target_pool import TargetPool
+from bpci_node.runtime.terms import pool_limits, target_terms
 from bpci_node.runtime.upkeep import Upkeep
 from bpci_node.store import journal
 from bpci_node.store.arrival_guard import ArrivalGuard
@@ -71,17 +72,7 @@ class Node:
         self.stopping = asyncio.Event()
         self.started_ms = clock_ms()
         self.signer: Signer = LocalSigner(read_key(config.keys.node, key="keys.node"))
-        targets = [
-            TargetConfig(
-                item.id,
-                item.base_fee_wei,
-                fee_bin_wei=item.fee_bin_wei,
-                gas_limit=item.gas_limit,
-                region=item.region,
-                qlock_ms=item.qlock_ms,
-            )
-            for item in config.targets
-        ]
+        targets = target_terms(config.targets)
         self._chains = {
             target.id: ChainRpc(item.chain_url, target.chain_id)
             for target, item in zip(targets, config.targets, strict=True)
@@ -116,18 +107,22 @@ class Node:
                     self.store, self.network, own_urls=config.node.endpoints, clock_ms=clock_ms
                 )
                 self.lookups, capture = self.followed, self.followed.capture
-            self._require_same_identity()
+            require_same_identity(self.store, node_key=self.signer.public_key, ledger_id=self.network.ledger_id)
+            self.guard = RegistryGuard(
+                self.store,
+                self.lookups,
+                self.network,
+                node_key=self.signer.public_key,
+                has_registry=self.ledger is not None or bool(self.network.urls),
+                ask=self._ask_token,
+                clock_ms=clock_ms,
+            )
+            if self.ledger is not None:
+                self.ledger.guard = self.guard
             self.snapshots = LedgerUpkeep(
                 SqliteBlockStore(self.store), SnapshotFiles(config.state_dir / "snapshots"), config.ledger, capture
             )
-            limits = PoolLimits(
-                entries=config.limits.pool_entries,
-                raw_bytes=config.limits.pool_bytes,
-                per_sender=config.limits.per_sender,
-                per_source=config.limits.per_source,
-                per_bucket=config.limits.per_bucket,
-                replacement_percent=config.limits.replacement_percent,
-            )
+            limits = pool_limits(config.limits)
             self.pools = {
                 target.id: TargetPool(
                     target,
@@ -162,22 +157,6 @@ class Node:
         self.upkeep = Upkeep(self.store, self.pools.values(), config.journal, clock_ms, timings=self.timings)
         self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
 
-    def _require_same_identity(self) -> None:
-        """Bind the state directory to the node's key and its ledger at the first start, and check it at every other."""
-        for key, value, what in (
-            ("node_key", self.signer.public_key, "another node key"),
-            ("ledger_id", self.network.ledger_id.encode(), "another ledger"),
-        ):
-            kept = self.store.meta(key)
-            if kept is None:
-                self.store.set_meta(key, value)
-            elif kept != value:
-                raise StorageError(
-                    f"the state in {self.config.state_dir} belongs to {what}",
-                    code="storage.identity",
-                    hint="Use another state_dir for another identity or network.",
-                )
-
     def _restore(self) -> None:
         """Rebuild every pool from its journal, and compare the bundles with what was signed."""
         for name, pool in self.pools.items():
@@ -192,12 +171,13 @@ class Node:
 
         Raises:
             NotFoundError: no such target (``entry.target``).
-            RefusedError: nothing to seal (``bundle.empty``), the sign guard forbids it, or another instance of this
-                identity is registered (``sign.*``).
+            RefusedError: nothing to seal (``bundle.empty``), the registry guard (``guard.*``) or the sign guard forbids
+                it, or another instance of this identity is registered (``sign.*``).
             FormatError: a base fee or gas limit out of range.
             StorageError: it could not be stored or remembered, and nobody has seen it.
         """
         pool, sealer, now = self.intake.pool(target), self._sealers[target], clock_ms()
+        await self.guard.activate()
         require_registered_instance(
             self._state(),
             self.certificate,
@@ -232,15 +212,19 @@ class Node:
         except BpciError:
             return None
 
+    def last_bundle(self, target: str) -> int:
+        """Return the sequence of the last bundle that may be shown, 0 before the first."""
+        self.intake.pool(target)
+        return self._sealers[target].shown
+
     async def bundle(self, target: str, sequence: int) -> bytes:
         """Return a sealed bundle's file.
 
         Raises:
             NotFoundError: no such target (``entry.target``) or bundle (``bundle.unknown``).
         """
-        self.intake.pool(target)
         data = None
-        if sequence <= self._sealers[target].shown:
+        if sequence <= self.last_bundle(target):
             data = await asyncio.to_thread(journal.find_bundle, self.store, target, sequence)
         if data is None:
             raise NotFoundError(f"there is no bundle {sequence} of {target} here", code="bundle.unknown")
@@ -301,6 +285,7 @@ class Node:
         """
         found = await membership.register(self._registry, self.signer, self.network, section, report)
         await self._keep_certificate(found)
+        await self.guard.renew()
         return found
 
     async def refresh_certificate(self) -> None:
@@ -311,6 +296,12 @@ class Node:
         """
         found = await membership.fetch_certificate(self._registry, self.signer.public_key, self.network)
         await self._keep_certificate(found)
+
+    async def _ask_token(self) -> bytes:
+        """Ask the registry for an activation token; it gives one to its own node, and to those that it certifies."""
+        if self.ledger is None and self.certificate is None:
+            raise NotFoundError("this node is not registered", code="registry.unknown")
+        return await self._registry.token(self.signer)
 
     async def _keep_certificate(self, certificate: bytes | None) -> None:
         """Keep what the registry says now; a node that it no longer knows, or that has retired, has none."""
@@ -344,6 +335,7 @@ class Node:
                 "mode": self.config.ledger.mode,
                 **self.lookups.status(),
             },
+            "guard": self.guard.status(),
             "targets": {name: pool.status() for name, pool in self.pools.items()},
             "time_ms": clock_ms(),
         }

@@ -115,17 +115,21 @@ async def _keep_pools(node: Node) -> None:
 
 
 async def _keep_membership(node: Node) -> None:
-    """Fetch the node's certificate once it is registered (set-up or the owner does that), and keep it current."""
+    """Fetch the node's certificate once it is registered (set-up or the owner does that), and keep it current.
+
+    Its activation token is renewed likewise.
+    """
     last = ""
     while True:
         try:
             await node.refresh_certificate()
+            await node.guard.renew()
             last = ""
         except BpciError as error:
             if error.code != last:
                 log_error(log, "the registry can't be asked for this node's certificate", error)
             last = error.code
         if node.certificate is not None:
-            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS if node.guard.wants_token else REFRESH_SECONDS)
         else:
             await asyncio.sleep(RETRY_SECONDS if last else HOUSEKEEPING_SECONDS)

@@ -1,0 +1,38 @@
+"""What the owner asks of the node on this machine besides running it: its activation token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bpci_node.network.checks import malformed
+from bpci_node.network.transport import Transport
+
+_SECONDS = 60.0
+"""Time that one request may take: the node may have to ask others first."""
+
+
+class OwnerClient:
+    """Talks to the owner's socket of a node on this machine."""
+
+    def __init__(self, socket: str | Path) -> None:
+        """Take the socket's path; nothing is sent yet."""
+        self._transport = Transport(socket, timeout_seconds=_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transport.close()
+
+    def renew_token(self) -> dict[str, Any]:
+        """Let the node ask its registry for a new activation token; return ``{token, guard}`` as they are then."""
+        return self._map(self._transport.value("POST", "/owner/token"), "token", "guard")
+
+    def _map(self, value: Any, *members: str) -> dict[str, Any]:
+        if not isinstance(value, dict) or any(member not in value for member in members):
+            raise malformed(self._transport.where)
+        return value
