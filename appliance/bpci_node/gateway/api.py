@@ -24,6 +24,8 @@ PROOFS_PER_SECOND = 5.0
 PROOFS_BURST = 100.0
 LEDGER_MIB_PER_SECOND = 32.0
 LEDGER_BURST_MIB = 512.0
+PAGES_PER_SECOND = 10.0
+PAGES_BURST = 200.0
 OPENINGS_PER_PROOF = 8
 """Entries and buckets that a proof opens for the price of one request."""
 
@@ -40,6 +42,7 @@ class Api:
         self._ledger = RateLimit(
             LEDGER_MIB_PER_SECOND, LEDGER_BURST_MIB, code="limit.ledger", what="parts of the ledger"
         )
+        self._pages = RateLimit(PAGES_PER_SECOND, PAGES_BURST, code="limit.pages", what="pages")
         rate = node.config.limits.entries_per_second
         self._entries = RateLimit(rate, max(2 * rate, MAX_BATCH), code="limit.entries", what="entries")
 
@@ -98,6 +101,14 @@ class Api:
             LimitError: ``limit.ledger``.
         """
         self._ledger.take(source_of(address_of(request)), mib)
+
+    def allow_page(self, request: Request) -> None:
+        """Take one page from what the source of a request may have made.
+
+        Raises:
+            LimitError: ``limit.pages``.
+        """
+        self._pages.take(source_of(address_of(request)))
 
     def allow_entries(self, request: Request, count: int) -> bytes:
         """Take ``count`` entries from what the source of a request may send; return that source.

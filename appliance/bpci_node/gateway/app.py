@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from bpci_node import __version__
 from bpci_node.gateway import openapi, problems
 from bpci_node.gateway.api import Api
+from bpci_node.gateway.explorer import explorer_pages
+from bpci_node.gateway.pages import Pages
 from bpci_node.gateway.routes_entries import entry_routes
 from bpci_node.gateway.routes_ledger import ledger_routes, owner_ledger_routes
 from bpci_node.gateway.routes_node import health_routes, node_routes
@@ -16,12 +18,14 @@ from bpci_node.gateway.routes_proofs import proof_routes
 from bpci_node.gateway.routes_registry import registry_routes
 
 
-def public_app(api: Api) -> FastAPI:
-    """Return the application that anyone may use."""
+def public_app(api: Api, pages: Pages) -> FastAPI:
+    """Return the application that anyone may use: the API, and the pages for people."""
     app = FastAPI(title="BPCI node", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     for routes in (health_routes, node_routes, ledger_routes, entry_routes, pool_routes, proof_routes, registry_routes):
         app.include_router(routes(api))
-    problems.install(app)
+    for page_routes in explorer_pages(pages):
+        app.include_router(page_routes)
+    problems.install(app, pages.refuse)
     openapi.install(app)
     return app
 

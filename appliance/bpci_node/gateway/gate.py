@@ -6,12 +6,13 @@ import logging
 import time
 from email.utils import formatdate
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bpci_node.errors import LimitError
 from bpci_node.gateway.limits import RateLimit, source_of
 from bpci_node.gateway.metrics import Metrics
-from bpci_node.gateway.problems import fault, problem_response
+from bpci_node.gateway.problems import Refuse, fault, refuse_with_problem
 
 log = logging.getLogger("bpci.gateway")
 
@@ -25,14 +26,22 @@ class Gate:
     No foreign error gets outside.
     """
 
-    def __init__(self, app: ASGIApp, *, rate: RateLimit | None, metrics: Metrics | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        rate: RateLimit | None,
+        metrics: Metrics | None,
+        refuse: Refuse = refuse_with_problem,
+    ) -> None:
         """Wrap ``app``.
 
         Args:
             rate: requests per source, ``None`` for no limit.
             metrics: where replies are counted, ``None`` for nowhere.
+            refuse: makes the replies of those who get no further.
         """
-        self._app, self._rate, self._metrics = app, rate, metrics
+        self._app, self._rate, self._metrics, self._refuse = app, rate, metrics, refuse
         self._second, self._text = 0, b""
         self._held_bytes = 0
 
@@ -69,11 +78,11 @@ class Gate:
                 self._rate.take(source_of(scope["client"][0] if scope.get("client") else None))
             await self._app(scope, counted, watched)
         except LimitError as error:
-            await problem_response(error)(scope, receive, watched)
+            await self._refuse(Request(scope), error, None)(scope, receive, watched)
         except Exception:
             log.exception("a request failed: %s %s", scope["method"], _pattern(scope))
             if not has_begun:
-                await problem_response(fault())(scope, receive, watched)
+                await self._refuse(Request(scope), fault(), None)(scope, receive, watched)
             elif not is_complete:
                 raise  # the connection is closed, so that the reply is not taken for a whole one
         finally:

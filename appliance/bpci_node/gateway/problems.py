@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,6 +17,9 @@ from bpci_node.errors import BpciError, FormatError, LimitError
 from bpci_node.network.wire import PROBLEM
 
 log = logging.getLogger("bpci.gateway")
+
+Refuse = Callable[[Request, BpciError, Mapping[str, str] | None], Response]
+"""Makes the reply that tells the sender of a request of an error; headers are to be sent with it."""
 
 _STATUS_OF_CODE = {
     "limit.body": 413,
@@ -60,19 +63,24 @@ def fault() -> BpciError:
     return BpciError("the node failed to answer", hint="The node's log has the reason.")
 
 
-def install(app: FastAPI) -> None:
-    """Let every error that leaves a route of ``app`` become a problem."""
+def refuse_with_problem(_request: Request, error: BpciError, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the problem for ``error``, whoever asks: a :data:`Refuse`."""
+    return problem_response(error, headers)
 
-    async def refuse(_request: Request, error: Exception) -> Response:
+
+def install(app: FastAPI, refusal: Refuse = refuse_with_problem) -> None:
+    """Let every error that leaves a route of ``app`` become a problem, or what ``refusal`` makes of it."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
         if isinstance(error, BpciError):
             if error.http_status >= 500:
                 log.error("%s: %s", error.code, error.message)
-            return problem_response(error)
+            return refusal(request, error, None)
         if isinstance(error, RequestValidationError):
-            return problem_response(_validation_error(error))
+            return refusal(request, _validation_error(error), None)
         if isinstance(error, HTTPException):
-            return problem_response(_http_error(error), error.headers)
-        return problem_response(fault())  # the gate writes the reason into the log
+            return refusal(request, _http_error(error), error.headers)
+        return refusal(request, fault(), None)  # the gate writes the reason into the log
 
     for kind in (BpciError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, refuse)

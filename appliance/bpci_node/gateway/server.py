@@ -23,6 +23,7 @@ from bpci_node.gateway.app import owner_app, public_app
 from bpci_node.gateway.gate import Gate
 from bpci_node.gateway.limits import ConnectionLimit, RateLimit
 from bpci_node.gateway.metrics import Metrics
+from bpci_node.gateway.pages import Pages
 from bpci_node.gateway.protocol import KEEP_ALIVE_SECONDS, LimitedProtocol, OwnerProtocol, owner_gate
 from bpci_node.runtime.node import Node
 
@@ -108,6 +109,7 @@ async def open_faces(node: Node) -> NodeFaces:
     owner_connections = ConnectionLimit(OWNER_CONNECTIONS, OWNER_CONNECTIONS)
     metrics = Metrics(node, connections)
     api = Api(node, metrics)
+    pages = Pages(api)
     rate = RateLimit(limits.requests_per_second, 2 * limits.requests_per_second, code="limit.requests")
     listening = _listen(config.api.listen, config.api.port)
     try:
@@ -120,7 +122,7 @@ async def open_faces(node: Node) -> NodeFaces:
         raise
     may_enter = owner_gate(config.owner.group)
     public = Door(
-        Gate(public_app(api), rate=rate, metrics=metrics),
+        Gate(public_app(api, pages), rate=rate, metrics=metrics, refuse=pages.refuse),
         lambda **options: LimitedProtocol(limit=connections, **options),
     )
     owner = Door(
