@@ -7,7 +7,9 @@ has passed.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bpci_node.chain.account import (
     HYBRID,
@@ -22,7 +24,7 @@ from bpci_node.chain.account import (
 from bpci_node.chain.assets import credit, debit
 from bpci_node.chain.catalog import KINDS
 from bpci_node.chain.closing import close_block
-from bpci_node.chain.command import Signature, SignedCommand, decode_signed_command
+from bpci_node.chain.command import Signature, SignedCommand
 from bpci_node.chain.context import Context, Event
 from bpci_node.chain.deactivation import require_permitted
 from bpci_node.chain.genesis import Genesis
@@ -55,10 +57,21 @@ class Place:
     """Root of the state after the block before, 32 bytes; the genesis hash in the first block."""
 
 
+class Held(NamedTuple):
+    """An Ed25519 signature that was found to hold, whatever the state says of its key."""
+
+    public_key: bytes
+    """32 bytes."""
+    message: bytes
+    """What was signed."""
+    signature: bytes
+    """64 bytes."""
+
+
 class Draft:
     """A block in the making."""
 
-    __slots__ = ("_has_passed", "_overlay", "_place")
+    __slots__ = ("_has_passed", "_held", "_overlay", "_place")
 
     def __init__(self, place: Place, state: State, *, first_writes: dict[bytes, bytes | None] | None = None) -> None:
         """Begin a block.
@@ -69,6 +82,7 @@ class Draft:
         self._place, self._overlay = place, Overlay(state)
         self._overlay.writes.update(first_writes or {})
         self._has_passed = False
+        self._held: Container[Held] = ()
 
     @property
     def place(self) -> Place:
@@ -83,16 +97,19 @@ class Draft:
             close_block(closed, self._overlay.writes, height=self._place.height, parent_root=self._place.parent_root)
         return self._overlay.writes | closed.writes
 
-    def execute(self, signed: bytes) -> Result:
-        """Return what becomes of one encoded command; when it fails, the draft is as it was."""
-        command_id: bytes | None = None
+    def believe(self, held: Container[Held]) -> None:
+        """Check none of these signatures again: the caller has found that they hold."""
+        self._held = held
+
+    def execute(self, command: SignedCommand | BpciError) -> Result:
+        """Return what becomes of one command, or of bytes that are none; when it fails, the draft is as it was."""
+        if isinstance(command, BpciError):
+            return Result(None, self._place.height, command)
         try:
-            command = decode_signed_command(signed)
-            command_id = command.digest
             events = self.run(command)
         except BpciError as error:
-            return Result(command_id, self._place.height, error)
-        return Result(command_id, self._place.height, None, tuple(events))
+            return Result(command.digest, self._place.height, error)
+        return Result(command.digest, self._place.height, None, tuple(events))
 
     def run(self, signed: SignedCommand) -> list[Event]:
         """Execute one command; when it fails, the draft is as it was.
@@ -117,7 +134,7 @@ class Draft:
             )
         if place.version >= 2:
             _charge(trial, kind, command.sender, command.fee)
-        _verify(signed.signatures[0], key, signed.digest)
+        _verify(signed.signatures[0], key, signed.digest, self._held)
         approvers = frozenset(_approver(trial, item, signed.digest) for item in signed.signatures[1:])
         store_account(trial, replace(account, nonce=account.nonce + 1))
         context = Context(
@@ -190,7 +207,7 @@ def _charge(trial: Overlay, kind: Kind, sender: str, fee: int) -> None:
         credit(trial, WALLETS[TREASURY], NATIVE, fee)
 
 
-def _verify(signature: Signature, key: AccountKey, digest: bytes) -> None:
+def _verify(signature: Signature, key: AccountKey, digest: bytes, held: Container[Held] = ()) -> None:
     """Check one signature in the form that its key calls for."""
     if signature.alg != key.alg:
         raise RefusedError(
@@ -198,7 +215,8 @@ def _verify(signature: Signature, key: AccountKey, digest: bytes) -> None:
             code="chain.alg",
             hint="A key with an ML-DSA-44 companion signs with both, any other with Ed25519 alone.",
         )
-    verify_signature(key.public_key, digest, signature.sig[:64])
+    if Held(key.public_key, digest, signature.sig[:64]) not in held:
+        verify_signature(key.public_key, digest, signature.sig[:64])
     if key.alg == HYBRID and key.ml_dsa_key is not None:
         verify_ml_dsa(key.ml_dsa_key, digest, signature.sig[64:])
 

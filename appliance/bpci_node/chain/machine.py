@@ -7,7 +7,7 @@ back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,15 @@ from bpci_node.chain.account import load_account
 from bpci_node.chain.beginning import first_writes
 from bpci_node.chain.block import BLOCK_VERSION, commands_root
 from bpci_node.chain.command import SignedCommand, decode_signed_command
-from bpci_node.chain.draft import Draft, Place
+from bpci_node.chain.draft import Draft, Held, Place
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.node_index import index_writes
 from bpci_node.chain.result import Result
 from bpci_node.chain.state import State, root_v1
-from bpci_node.errors import NotFoundError, RefusedError
+from bpci_node.errors import BpciError, NotFoundError, RefusedError
+
+CheckAhead = Callable[[Sequence[SignedCommand]], Container[Held]]
+"""Finds out which of the signatures of a block's commands hold, before any of them is executed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Machine:
         height: int = 0,
         time_ms: int | None = None,
         version: int | None = None,
+        check_ahead: CheckAhead | None = None,
     ) -> None:
         """Take up a ledger at its beginning, or where storage left it.
 
@@ -63,6 +67,7 @@ class Machine:
             height: height of the last block, 0 before the first.
             time_ms: time of the last block; the genesis's before the first.
             version: version of the last block; the genesis's before the first.
+            check_ahead: whom to ask about a block's signatures first; each is checked in its turn if nobody is.
         """
         self._genesis, self._ledger_id = genesis, genesis.ledger_id
         self._state = State.of(entries)
@@ -70,6 +75,7 @@ class Machine:
         self._time_ms = genesis.time_ms if time_ms is None else time_ms
         self._version = genesis.version if version is None else version
         self._pending: tuple[BlockResult, State] | None = None
+        self._check_ahead = check_ahead
 
     @property
     def genesis(self) -> Genesis:
@@ -143,7 +149,7 @@ class Machine:
         """
         self._require_later(time_ms)
         draft = self.draft(time_ms)
-        results = [draft.execute(signed) for signed in commands]
+        results = self._execute(draft, commands)
         passed = [signed for signed, result in zip(commands, results, strict=True) if result.error is None]
         block = self._finish(draft, passed, tuple(result for result in results if result.error is None))
         return block, passed, results
@@ -164,7 +170,13 @@ class Machine:
             raise RefusedError(f"the next block has height {self._height + 1}, not {height}", code="chain.height")
         self._require_later(time_ms)
         draft = self.draft(time_ms, version=version)
-        return self._finish(draft, commands, tuple(draft.execute(signed) for signed in commands))
+        return self._finish(draft, commands, tuple(self._execute(draft, commands)))
+
+    def _execute(self, draft: Draft, commands: Sequence[bytes]) -> list[Result]:
+        decoded = [_decode(signed) for signed in commands]
+        if self._check_ahead is not None:
+            draft.believe(self._check_ahead([item for item in decoded if isinstance(item, SignedCommand)]))
+        return [draft.execute(item) for item in decoded]
 
     def _finish(self, draft: Draft, commands: Sequence[bytes], results: tuple[Result, ...]) -> BlockResult:
         place, writes = draft.place, draft.writes
@@ -216,3 +228,10 @@ class Machine:
                 return [record.as_map() for record in registry.list_nodes(self._state)]
             case _:
                 raise NotFoundError("nothing can be asked there", code="chain.path")
+
+
+def _decode(signed: bytes) -> SignedCommand | BpciError:
+    try:
+        return decode_signed_command(signed)
+    except BpciError as error:
+        return error

@@ -10,6 +10,7 @@ from bpci_node.chain.block import SignedBlock, decode_signed_block, verify_block
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.machine import Machine
 from bpci_node.consensus.ports import BlockStore
+from bpci_node.consensus.signatures import check_ahead
 from bpci_node.errors import BpciError, StorageError
 
 _HINT = "Restore the data directory from a backup, or fetch the ledger again from the network."
@@ -25,7 +26,7 @@ def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBl
     """
     data = store.last_block()
     if data is None:
-        machine = Machine(genesis, entries=store.load_state())
+        machine = Machine(genesis, entries=store.load_state(), check_ahead=check_ahead)
         if len(machine.state):
             raise StorageError(
                 "the stored state has entries, but there is no block", code="storage.state_root", hint=_HINT
@@ -41,7 +42,12 @@ def open_machine(genesis: Genesis, store: BlockStore) -> tuple[Machine, SignedBl
     block = last.block
     with without_collection():
         machine = Machine(
-            genesis, entries=store.load_state(), height=block.height, time_ms=block.time_ms, version=block.version
+            genesis,
+            entries=store.load_state(),
+            height=block.height,
+            time_ms=block.time_ms,
+            version=block.version,
+            check_ahead=check_ahead,
         )
     root = machine.root_of_last()
     if root != block.state_root:
