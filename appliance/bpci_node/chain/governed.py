@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated
 
-from bpci_node.chain import authority_terms, transfer, voucher
+from bpci_node.chain import authority_terms, faucet, transfer, voucher
 from bpci_node.chain.action import Action
 from bpci_node.chain.context import Context, Event
 from bpci_node.chain.forms import Spec, choice, integer
@@ -46,6 +46,7 @@ _ACTIONS = (
     Action("asset.mint", transfer.Minting, transfer.mint_asset),
     Action("authority.grant", voucher.Candidate, authority_terms.grant_authority),
     Action("authority.revoke", authority_terms.AuthorityEnd, authority_terms.revoke_authority),
+    Action("faucet.set_operator", faucet.Appointment, faucet.set_operator),
     Action("governance.set_parameter", ParameterChange, set_parameter, check_change),
     Action("wallet.distribute", transfer.Distribution, transfer.distribute),
     Action("wallet.spend", transfer.Spending, transfer.spend),

@@ -54,6 +54,18 @@ PARAMETERS: Mapping[str, ParameterRule] = MappingProxyType(
         "escrow_notice_ms": ParameterRule(
             0, 90 * _DAY_MS, _DAY_MS, "How long before it leaves an escrow an amount is announced, milliseconds."
         ),
+        "faucet_community": ParameterRule(
+            0, 10**18, 1_000 * 10**8, "Most that the faucet grants to a community node, smallest units of BPI."
+        ),
+        "faucet_enterprise": ParameterRule(
+            0, 10**18, 10_000 * 10**8, "Most that the faucet grants to an enterprise node, smallest units of BPI."
+        ),
+        "faucet_hybrid": ParameterRule(
+            0, 10**18, 5_000 * 10**8, "Most that the faucet grants to a hybrid node, smallest units of BPI."
+        ),
+        "faucet_wallet": ParameterRule(
+            0, 10**18, 1_500 * 10**8, "Most that the faucet grants to a wallet, once, smallest units of BPI."
+        ),
         "fee_min": ParameterRule(0, 10**15, 0, "Least fee of a command that is not free, smallest units of BPI."),
         "governance_quorum_bps": ParameterRule(
             500, 10_000, 2000, "Least share of all that is bonded that votes, basis points."

@@ -10,6 +10,7 @@ from bpci_node.chain.forms import body_map, specs_of
 from bpci_node.chain.identity import Resolution, next_index, sign_resolution
 from bpci_node.chain.machine import Machine
 from bpci_node.chain.rotation import Strengthening, prove_companion
+from bpci_node.chain.wallets import WALLETS
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.keys import did_of
 from bpci_node.primitives.mldsa import MlDsaSigner
@@ -39,6 +40,7 @@ class Story:
             ("escrow.announce", escrow | {"amount": 1}, None),
             ("bond.reserve", bond | {"bond_id": BOND}, economy.other),
             ("bond.reserve", bond | {"bond_id": bytes(32)}, economy.other),
+            ("asset.transfer", {"asset": "BPI", "to": WALLETS["faucet"], "amount": 100}, None),
         ]
         for kind, body, signer in prepared:
             economy.do(self.machine, kind, body, signer)
@@ -88,6 +90,8 @@ class Story:
 
         reason = {"reason": bytes(32)}
         self.bodies |= {
+            "faucet.grant": ({"to": other, "purpose": "wallet", "amount": 5}, economy.registry, ()),
+            "faucet.set_operator": ({"operator": other}, None, QUORUM),
             "registry.deactivate": (reason, None, QUORUM),
             "registry.reactivate": (reason, None, QUORUM),
         }
@@ -108,7 +112,7 @@ class Story:
 
     def make(self, kind, **changes):
         body, signer, approvals = self.bodies[kind]
-        if kind in ("registry.register_node", "registry.admit_node"):
+        if kind in ("faucet.grant", "registry.register_node", "registry.admit_node"):
             changes = {"fee": 0} | changes
         return self.economy.make(
             self.machine, kind, changes.pop("body", body), signer, **({"approvals": approvals} | changes)
