@@ -53,9 +53,25 @@ def split(total: int, shares: Mapping[str, int]) -> dict[str, int]:
     """
     if total < 0 or any(bps < 0 for bps in shares.values()) or sum(shares.values()) != WHOLE_BPS:
         raise ValueError("a split needs an amount of at least 0, and shares that sum to 10,000 basis points")
-    parts = {name: total * shares[name] // WHOLE_BPS for name in sorted(shares)}
+    return apportion(total, shares)
+
+
+def apportion(total: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Return what each gets of ``total`` in proportion to its weight; the parts sum to it exactly.
+
+    Args:
+        total: amount in the smallest unit, at least 0.
+        weights: name to weight, each at least 0, not all of them 0.
+    Raises:
+        ValueError: a negative total or weight, or nothing that weighs.
+    Source: the method of the largest remainder (Hamilton's).
+    """
+    whole = sum(weights.values())
+    if total < 0 or whole <= 0 or any(weight < 0 for weight in weights.values()):
+        raise ValueError("an amount of at least 0 is divided by weights of at least 0, one of which is more")
+    parts = {name: total * weights[name] // whole for name in sorted(weights)}
     rest = total - sum(parts.values())
-    by_remainder = sorted(parts, key=lambda name: (-(total * shares[name] % WHOLE_BPS), name))
+    by_remainder = sorted(parts, key=lambda name: (-(total * weights[name] % whole), name))
     for name in by_remainder[:rest]:
         parts[name] += 1
     return parts

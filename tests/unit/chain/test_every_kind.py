@@ -6,8 +6,10 @@ import pytest
 
 from bpci_node.chain.catalog import KINDS
 from bpci_node.chain.command import decode_signed_command, sign_command
+from bpci_node.chain.dao import dao_id_of
 from bpci_node.chain.forms import body_map, specs_of
 from bpci_node.chain.identity import Resolution, next_index, sign_resolution
+from bpci_node.chain.label import skeleton
 from bpci_node.chain.machine import Machine
 from bpci_node.chain.rotation import Strengthening, prove_companion
 from bpci_node.chain.wallets import WALLETS
@@ -48,6 +50,7 @@ class Story:
             economy.run(self.machine, step_ms=5000)
         self.bodies = node_bodies(guild, self.machine)
         self.bodies |= wallet_bodies(society, self.machine)
+        self.bodies |= dao_bodies(society, self.machine)
         self.bodies |= identity_bodies(society, self.machine)
         companion, key_id = MlDsaSigner(bytes(32)), did_of(economy.node.public_key)
         proof = prove_companion(companion, ledger_id=economy.genesis.ledger_id, account=node, key_id=key_id)
@@ -206,6 +209,59 @@ def identity_bodies(society, machine):
         "identity.issue_credential": (issue, signer(70), ()),
         "identity.request_credential": ({"issuer": bank, "level": "basic"}, signer(71), ()),
         "identity.revoke_credential": ({"credential": credential}, signer(75), ()),
+    }
+
+
+def dao_bodies(society, machine):
+    """Prepare DAOs in which every command succeeds next."""
+    signer, other = society.signer(90), society.account(society.other)
+    society.funded(machine, 90, 91)
+    rules = {"admission": "invitation", "quorum_bps": 5000, "threshold_bps": 5000, "voting_blocks": 2}
+    creation = {"type": "community", "charter": bytes(32), "power": "equal", "rules": rules}
+    first, second, third = (
+        dao_id_of(society.genesis.ledger_id, skeleton(f"{name} Circle")) for name in ("First", "Second", "Third")
+    )
+    allowance = {"asset": "BPI", "amount": 50, "blocks": 10**6}
+    rights = {"account": society.account(signer), "power": 1, "rights": {"invite": True, "propose": True}}
+    empower = {"kind": "dao.set_rights", "body": rights | {"allowance": allowance}}
+
+    def do(what, dao, signer, **body):
+        society.do(machine, f"dao.{what}", {"dao": dao} | body, signer)
+
+    def decide(dao, *actions):
+        do("propose", dao, signer, reasons=bytes(32), actions=list(actions))
+        do("vote", dao, signer, proposal=1, choice="yes")
+        society.run(machine)
+        society.run(machine)
+
+    for name in ("First Circle", "Second Circle"):
+        society.do(machine, "dao.create", creation | {"name": name}, signer)
+    for dao in (first, second):
+        society.do(machine, "asset.transfer", {"asset": "BPI", "to": dao, "amount": 50}, society.other)
+    decide(first, empower, {"kind": "dao.set_rules", "body": {"rules": rules | {"voting_blocks": 1000}}})
+    do("execute", first, signer, proposal=1)
+    decide(second, {"kind": "dao.dissolve", "body": {}})
+    do("execute", second, signer, proposal=1)
+    society.do(machine, "asset.transfer", {"asset": "BPI", "to": second, "amount": 50}, society.other)
+    do("invite", first, signer, account=other, power=1)
+    do("accept", first, society.other)
+    do("invite", first, signer, account=society.account(society.signer(91)), power=1)
+    society.do(machine, "dao.create", creation | {"name": "Third Circle"}, signer)
+    decide(third, empower)
+    change = {"dao": first, "reasons": bytes(32), "actions": [empower]}
+    society.do(machine, "dao.propose", change, society.other)
+    spending = {"asset": "BPI", "to": other, "amount": 1, "reason": bytes(32)}
+    return {
+        "dao.accept": ({"dao": first}, society.signer(91), ()),
+        "dao.create": (creation | {"name": "Fourth Circle"}, None, ()),
+        "dao.delegate": ({"dao": first, "to": other}, signer, ()),
+        "dao.divide": ({"dao": second}, None, ()),
+        "dao.execute": ({"dao": third, "proposal": 1}, None, ()),
+        "dao.invite": ({"dao": first, "account": society.account(), "power": 1}, signer, ()),
+        "dao.leave": ({"dao": first}, society.other, ()),
+        "dao.propose": (change, signer, ()),
+        "dao.spend": ({"dao": first} | spending, signer, ()),
+        "dao.vote": ({"dao": first, "proposal": 2, "choice": "no"}, signer, ()),
     }
 
 
