@@ -104,11 +104,15 @@ class CoordinatorBook(Generic[C]):
         self._capacity = dict(capacity)
         self._windows: dict[WindowId, _Window[C]] = {}
         self._due: list[tuple[int, Duty, WindowId]] = []
-        self._is_halted = False
+        self._halt: tuple[int, int | None] | None = None
 
-    def halt(self) -> None:
-        """Take no commit any more, for good; what is open goes through its phases to the end."""
-        self._is_halted = True
+    def halt(self, from_us: int, until_us: int | None) -> None:
+        """Run no window that opens from ``from_us`` on, before ``until_us`` if that is known; ledger time.
+
+        Commits that such a window holds already go void when its commit phase is over. Earlier windows go through their
+        phases to the end. A later call takes the place of an earlier one.
+        """
+        self._halt = (from_us, until_us)
 
     # Commits
 
@@ -170,8 +174,8 @@ class CoordinatorBook(Generic[C]):
         return found or self._open(window)
 
     def _require_open(self, window: WindowId, phases: Phases, now_us: int) -> None:
-        if self._is_halted:
-            raise RefusedError("auctions are halted: no window takes commits", code="window.halted")
+        if self._is_halted(phases):
+            raise RefusedError("auctions are halted when this window opens", code="window.halted")
         if now_us < phases.opens_us - MAX_AHEAD_US:
             raise RefusedError(
                 "the window opens later than may be named yet",
@@ -187,6 +191,12 @@ class CoordinatorBook(Generic[C]):
                 hint="Commit to a later window.",
                 closes_us=phases.closes_us,
             )
+
+    def _is_halted(self, phases: Phases) -> bool:
+        if self._halt is None:
+            return False
+        begins, ends = self._halt
+        return begins <= phases.opens_us and (ends is None or phases.opens_us < ends)
 
     def _open(self, window: WindowId) -> _Window[C]:
         found = self._windows.get(window)
@@ -221,6 +231,9 @@ class CoordinatorBook(Generic[C]):
             _, duty, window = heapq.heappop(self._due)
             found = self._windows[window]
             match duty, found.stage:
+                case Duty.CLOSE, Stage.OPEN if self._is_halted(found.phases):
+                    found.stage = Stage.VOID
+                    yield Due(Duty.VOID, window, found.commits())
                 case Duty.CLOSE, Stage.OPEN:
                     yield Due(duty, window, found.commits(), self._close(found, window, now_us))
                 case Duty.PROPOSE, Stage.CERTIFIED:
