@@ -102,6 +102,16 @@ def normalise_phrase(phrase: str) -> str:
     return text
 
 
+def entropy_of(phrase: str) -> bytes:
+    """Return the 32 bytes that :func:`new_phrase` makes ``phrase`` of.
+
+    Raises:
+        FormatError: as :func:`normalise_phrase`.
+    Source: BIP-39.
+    """
+    return bytes(_mnemonic().to_entropy(normalise_phrase(phrase)))
+
+
 def seed_of(phrase: str) -> bytes:
     """Return the 64-byte BIP-39 seed of ``phrase``, with the empty passphrase.
 
