@@ -22,6 +22,7 @@ from bpci_node.errors import FormatError
 from bpci_node.mempool.bucket_key import bucket_id
 from bpci_node.mempool.bucket_leaf import BucketLeaf
 from bpci_node.mempool.entry_leaf import LEAF_VERSION, MAX_NONCE, MAX_OPAQUE_BYTES
+from bpci_node.mempool.verkle.paths import MAX_KEYS
 from bpci_node.primitives import codec, mldsa
 from bpci_node.primitives.ethereum import MAX_BYTES as MAX_TRANSACTION_BYTES
 from bpci_node.primitives.fields import MAX_INT, Fields
@@ -34,8 +35,8 @@ MAX_BUNDLE_BYTES = 32 * 1024 * 1024
 POST_QUANTUM_CONTEXT = "bpci 2026 auction bundle post-quantum v2"
 ML_DSA_44 = 1
 """Algorithm of the coordinator's signature; another one takes another number."""
-MAX_BUCKETS = 4_096
-"""Buckets that a bundle opens, at most: what one Verkle proof is about."""
+KEYS_OF_PROOF = MAX_KEYS
+"""Buckets that one Verkle proof is about."""
 
 _CODE = "bundle.format"
 _NAMES = (
@@ -44,7 +45,7 @@ _NAMES = (
 )
 _BODY_NAMES = ("entries", "left_out", "causes", "raws", "opaques", "positions", "paths")
 _BUCKET = struct.Struct(">4sIIQQQ32s32s")
-_ENTRY = struct.Struct(">B32s32s20sQQQQQB")
+_ENTRY = struct.Struct(">IB32s32s20sQQQQQB")
 _LIST = struct.Struct(">BB32s")
 _NO_COMMIT = bytes(COMMIT_ID_BYTES)
 
@@ -52,6 +53,8 @@ _NO_COMMIT = bytes(COMMIT_ID_BYTES)
 class Row(NamedTuple):
     """One entry of a bundle: its leaf, where it comes from, and what was signed."""
 
+    bucket: int
+    """Position among the bundle's buckets."""
     origin: int
     commit: bytes
     """Id of the commit, 32 bytes; zeros for what was never hidden."""
@@ -73,7 +76,7 @@ class Row(NamedTuple):
 
     def leaf_bytes(self) -> bytes:
         """Return the encoding of the entry's leaf."""
-        return save_record([LEAF_VERSION, *self[2:11]])
+        return save_record([LEAF_VERSION, *self[3:12]])
 
 
 class BucketRow(NamedTuple):
@@ -116,8 +119,8 @@ class Body:
         rows = (*self.entries, *self.left_out)
         places = [place for bucket in self.positions for place in (len(bucket), *bucket)]
         return {
-            "entries": b"".join(_ENTRY.pack(*row[:10]) for row in self.entries),
-            "left_out": b"".join(_ENTRY.pack(*row[:10]) for row in self.left_out),
+            "entries": b"".join(_ENTRY.pack(*row[:11]) for row in self.entries),
+            "left_out": b"".join(_ENTRY.pack(*row[:11]) for row in self.left_out),
             "causes": bytes(self.causes),
             "raws": [row.raw for row in rows],
             "opaques": [[number, row.opaque] for number, row in enumerate(rows) if row.opaque],
@@ -139,8 +142,8 @@ class AuctionBundle:
     """Transactions that inclusion lists name, ascending, 32 bytes each."""
     buckets: tuple[BucketRow, ...]
     """Buckets from which an entry ran, or was forced and left out, in the order of keys."""
-    verkle: bytes
-    """Proof of these buckets in the outer tree, encoded; empty without buckets."""
+    verkle: tuple[bytes, ...]
+    """Proofs of these buckets in the outer tree, encoded, each of the next ``KEYS_OF_PROOF`` buckets."""
     mesh: tuple[bytes, ...]
     """Their Merkle multiproof in the mesh: 32-byte hashes."""
     certificate: Certificate
@@ -165,7 +168,7 @@ class AuctionBundle:
             "lists": b"".join(name.encode() for name in self.lists),
             "forced": b"".join(self.forced),
             "buckets": b"".join(_BUCKET.pack(*row) for row in self.buckets),
-            "verkle": self.verkle,
+            "verkle": list(self.verkle),
             "mesh": b"".join(self.mesh),
             "certificate": self.certificate.as_map(),
             "post_quantum": {"algorithm": ML_DSA_44, "signature": self.post_quantum},
@@ -199,7 +202,7 @@ class AuctionBundle:
         if signature.integer("algorithm") != ML_DSA_44:
             raise FormatError("the algorithm of the bundle's signature is not known here", code="bundle.algorithm")
         lists = tuple(ListName(*item) for item in _rows(fields, "lists", _LIST, 2 * MAX_SEATS))
-        buckets = tuple(map(BucketRow._make, _rows(fields, "buckets", _BUCKET, MAX_BUCKETS)))
+        buckets = tuple(map(BucketRow._make, _rows(fields, "buckets", _BUCKET, MAX_CANDIDATES)))
         if any(max(bucket[3:6]) > MAX_INT for bucket in buckets):
             raise fields.wrong("has a bucket with a number that is out of range")
         return cls(
@@ -208,7 +211,7 @@ class AuctionBundle:
             lists=lists,
             forced=_hashes(fields, "forced", MAX_FORCED),
             buckets=buckets,
-            verkle=_blob(fields, "verkle", MAX_BUNDLE_BYTES),
+            verkle=_read_proofs(fields, len(buckets)),
             mesh=_hashes(fields, "mesh", MAX_CANDIDATES),
             certificate=Certificate.from_map(fields.raw("certificate")),
             post_quantum=signature.blob("signature", mldsa.SIGNATURE_BYTES),
@@ -242,8 +245,8 @@ def _read_body(value: Any, bucket_count: int) -> Body:
     for row in rows:
         if row.origin > Origin.PUBLIC or (row.origin > Origin.REVEALED) != (row.commit == _NO_COMMIT):
             raise fields.wrong("has an entry whose origin does not fit its commit")
-        if row.nonce > MAX_NONCE or max(row[5:9]) > MAX_INT:
-            raise fields.wrong("has an entry with a number that is out of range")
+        if row.nonce > MAX_NONCE or max(row[6:10]) > MAX_INT or row.bucket >= bucket_count:
+            raise fields.wrong("has an entry with a number, or a bucket, that is out of range")
     causes = _blob(fields, "causes", MAX_CANDIDATES)
     if len(causes) != len(others) or any(cause not in _CAUSES for cause in causes):
         raise fields.wrong("needs one cause for each entry that is left out")
@@ -262,6 +265,13 @@ def _read_body(value: Any, bucket_count: int) -> Body:
 _CAUSES = frozenset(cause for cause in Cause if cause is not Cause.DUPLICATE)
 
 
+def _read_proofs(fields: Fields, bucket_count: int) -> tuple[bytes, ...]:
+    proofs = fields.items("verkle", MAX_CANDIDATES)
+    if len(proofs) != -(-bucket_count // KEYS_OF_PROOF) or any(type(proof) is not bytes for proof in proofs):
+        raise fields.wrong(f"needs a proof in 'verkle' for every {KEYS_OF_PROOF} buckets")
+    return tuple(proofs)
+
+
 def _read_opaques(fields: Fields, count: int) -> dict[int, bytes]:
     opaques: dict[int, bytes] = {}
     last = -1
@@ -277,7 +287,7 @@ def _read_opaques(fields: Fields, count: int) -> dict[int, bytes]:
 
 def _read_positions(fields: Fields, count: int) -> tuple[tuple[int, ...], ...]:
     """Cut ``count, position, ..., count, position, ...`` apart."""
-    joined = _blob(fields, "positions", 4 * (count + MAX_BUCKETS))
+    joined = _blob(fields, "positions", 8 * count)
     if len(joined) % 4:
         raise fields.wrong("needs numbers of 4 bytes in 'positions'")
     numbers: Sequence[int] = struct.unpack(f">{len(joined) // 4}I", joined)

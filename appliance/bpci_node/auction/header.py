@@ -68,7 +68,7 @@ class AuctionHeader:
     lists_root: bytes
     """Over the notaries' signed lists, 32 bytes (:mod:`bpci_node.auction.lists`)."""
     forced_root: bytes
-    """Over the transactions that inclusion lists name, 32 bytes (:mod:`bpci_node.auction.lists`)."""
+    """Over what became of the entries that inclusion lists name, 32 bytes (:mod:`bpci_node.auction.lists`)."""
     entries_root: bytes
     """RFC 6962 root over the entries' leaves in the order in which they run, 32 bytes."""
     count: int

@@ -1,6 +1,6 @@
 """The notaries' lists: what each has seen revealed, and which entries of the public pool each wants in.
 
-A header commits to both kinds by ``lists_root``, and to the transactions that inclusion lists name by ``forced_root``.
+A header commits to both kinds by ``lists_root``, and by ``forced_root`` to what became of each entry that is named.
 So whoever holds a notary's signed list and the bundle can show that it was passed over.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.committee import MAX_SEATS
@@ -141,9 +141,32 @@ def lists_root(names: Iterable[ListName]) -> bytes:
     return merkle.root_of([merkle.leaf_hash(name.encode()) for name in sorted(names)])
 
 
-def forced_root(txids: Iterable[bytes]) -> bytes:
-    """Return the RFC 6962 root over transactions (32 bytes each) in ascending order, each once, 32 bytes."""
-    return merkle.root_of([merkle.leaf_hash(txid) for txid in sorted(set(txids))])
+class ForcedLeaf(NamedTuple):
+    """What a header says of one transaction that an inclusion list names, or that is the reason for its absence."""
+
+    txid: bytes
+    """32 bytes."""
+    is_forced: bool
+    """Whether a list names it."""
+    origin: int
+    """The door by which it came in (:class:`~bpci_node.auction.candidates.Origin`)."""
+    cause: int
+    """Why it does not run (:class:`~bpci_node.auction.window_selection.Cause`); 0 if it runs."""
+    commit_id: bytes | None
+    """The commit that hid it, 32 bytes; None for what was never hidden."""
+
+    def encode(self) -> bytes:
+        """Return the leaf of ``forced_root``: ``txid (32) ‖ forced (1) ‖ origin (1) ‖ cause (1) ‖ commit id``."""
+        return self.txid + bytes((self.is_forced, self.origin, self.cause)) + (self.commit_id or b"")
+
+
+def forced_root(leaves: Iterable[ForcedLeaf]) -> bytes:
+    """Return the RFC 6962 root over these leaves in the order of their transactions, 32 bytes."""
+    return merkle.root_of([merkle.leaf_hash(leaf.encode()) for leaf in sorted(leaves, key=_txid)])
+
+
+def _txid(leaf: ForcedLeaf) -> bytes:
+    return leaf.txid
 
 
 def forced_of(lists: Iterable[InclusionList]) -> tuple[bytes, ...]:

@@ -106,11 +106,12 @@ class WindowSelection:
         return tuple(sorted(shown.values(), key=lambda item: item.candidate.merge_key))
 
 
-def select_window(candidates: Sequence[Candidate], terms: TargetTerms) -> WindowSelection:
+def select_window(candidates: Sequence[Candidate], terms: TargetTerms, *, carry: bool = True) -> WindowSelection:
     """Return what runs in a window.
 
     Args:
         candidates: sorted on the same ``terms``, in any order.
+        carry: whether there is a next window that takes on what found no room; not in an epoch's last header.
     Raises:
         LimitError: more than ``MAX_CANDIDATES`` (``header.candidates``).
     Source: docs/spec/bundle.md, "Selection of version 2".
@@ -127,7 +128,7 @@ def select_window(candidates: Sequence[Candidate], terms: TargetTerms) -> Window
     carried, lost = [], []
     for item in excluded:
         candidate = item.candidate
-        if candidate.origin is Origin.REVEALED and item.cause in (Cause.ROOM, Cause.BEHIND):
+        if carry and candidate.origin is Origin.REVEALED and item.cause in (Cause.ROOM, Cause.BEHIND):
             carried.append(candidate)
         elif candidate.commit_id is not None:
             lost.append(candidate)
