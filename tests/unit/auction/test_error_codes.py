@@ -15,4 +15,4 @@ def test_every_code_of_commits_reveals_and_windows_is_documented_and_raised() ->
     }
     assert len(raised) > 35
     assert raised <= documented
-    assert documented <= somewhere
+    assert {code for code in documented if not code.startswith("usage.")} <= somewhere
