@@ -18,6 +18,7 @@ from bpci_node.cli.sending import (
     render_sent,
     send,
 )
+from bpci_node.cli.wallet_keys import KeySource
 
 DAY_MS = 86_400_000
 MAX_FILE_BYTES = 65_536
@@ -38,7 +39,7 @@ FLAGS = ("app_hosting", "validator", "community_operated")
 @place_options
 def admit(
     *,
-    key_file: Path,
+    key_file: KeySource,
     invitation: Path | None,
     endpoints: tuple[str, ...],
     capabilities: tuple[str, ...],
@@ -148,7 +149,7 @@ def suspend(
     account: str,
     cause: Path,
     until_height: int,
-    key_file: Path,
+    key_file: KeySource,
     guardians: tuple[Path, ...],
     directory: Path | None,
     url: str | None,
@@ -177,7 +178,7 @@ def suspend(
 def resume(
     *,
     account: str,
-    key_file: Path,
+    key_file: KeySource,
     guardians: tuple[Path, ...],
     directory: Path | None,
     url: str | None,

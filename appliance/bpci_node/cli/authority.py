@@ -17,6 +17,7 @@ from bpci_node.cli.sending import (
     render_sent,
     send,
 )
+from bpci_node.cli.wallet_keys import KeySource
 
 account_argument = click.argument("account", metavar="ACCOUNT")
 Place = dict[str, Any]
@@ -27,7 +28,7 @@ def command() -> None:
     """Become an authority, vouch for one, look one up."""
 
 
-def _send(place: Place, key_file: Path, kind: str, body: dict[str, Any], guardians: tuple[Path, ...] = ()) -> None:
+def _send(place: Place, key_file: KeySource, kind: str, body: dict[str, Any], guardians: tuple[Path, ...] = ()) -> None:
     signer = load_signer(key_file)
     as_json = place.pop("as_json")
     with open_ledger(**place) as ledger:
@@ -41,7 +42,7 @@ def _send(place: Place, key_file: Path, kind: str, body: dict[str, Any], guardia
     "--regulatory-approval", "approvals", required=True, metavar="NAMES", help="Approvals, with commas between."
 )
 @place_options
-def request_bank(*, key_file: Path, name: str, approvals: str, **place: Any) -> None:
+def request_bank(*, key_file: KeySource, name: str, approvals: str, **place: Any) -> None:
     """Ask to be a bank authority; the guardians grant it.
 
     \b
@@ -57,7 +58,7 @@ def request_bank(*, key_file: Path, name: str, approvals: str, **place: Any) -> 
 @click.option("--name", required=True, help="Its public name.")
 @click.option("--vouchers", type=click.IntRange(5, 32), default=5, show_default=True, help="How many you will gather.")
 @place_options
-def join_community(*, key_file: Path, name: str, vouchers: int, **place: Any) -> None:
+def join_community(*, key_file: KeySource, name: str, vouchers: int, **place: Any) -> None:
     """Ask to be a community authority; vouchers of standing make it one.
 
     \b
@@ -75,7 +76,7 @@ def join_community(*, key_file: Path, name: str, vouchers: int, **place: Any) ->
 @account_argument
 @key_option
 @place_options
-def vouch(*, account: str, key_file: Path, **place: Any) -> None:
+def vouch(*, account: str, key_file: KeySource, **place: Any) -> None:
     """Vouch for a candidate. Your reputation falls if it is revoked for cause.
 
     \b
@@ -90,7 +91,7 @@ def vouch(*, account: str, key_file: Path, **place: Any) -> None:
 @key_option
 @guardian_option
 @place_options
-def grant(*, account: str, key_file: Path, guardians: tuple[Path, ...], **place: Any) -> None:
+def grant(*, account: str, key_file: KeySource, guardians: tuple[Path, ...], **place: Any) -> None:
     """Grant what a candidate asked for: a community by its vouchers, a bank by the guardians.
 
     \b
@@ -115,7 +116,7 @@ def upgrade_hybrid(
     account: str | None,
     name: str | None,
     approvals: str | None,
-    key_file: Path,
+    key_file: KeySource,
     guardians: tuple[Path, ...],
     **place: Any,
 ) -> None:
@@ -157,7 +158,7 @@ def revoke(
     height: int | None,
     void_from: int | None,
     reasons: Path,
-    key_file: Path,
+    key_file: KeySource,
     guardians: tuple[Path, ...],
     **place: Any,
 ) -> None:

@@ -18,6 +18,7 @@ from bpci_node.cli.sending import (
     send,
 )
 from bpci_node.cli.trust import read_file
+from bpci_node.cli.wallet_keys import KeySource
 from bpci_node.errors import FormatError
 from bpci_node.primitives.json_text import read_json
 
@@ -31,7 +32,7 @@ def command() -> None:
 
 
 def _send(
-    place: dict[str, Any], key_file: Path, kind: str, body: dict[str, Any], guardians: tuple[Path, ...] = ()
+    place: dict[str, Any], key_file: KeySource, kind: str, body: dict[str, Any], guardians: tuple[Path, ...] = ()
 ) -> None:
     signer, as_json = load_signer(key_file), place.pop("as_json")
     with open_ledger(**place) as ledger:
@@ -55,7 +56,7 @@ def _send(
 )
 @key_option
 @place_options
-def propose(*, actions: Path, reasons: Path, key_file: Path, **place: Any) -> None:
+def propose(*, actions: Path, reasons: Path, key_file: KeySource, **place: Any) -> None:
     """Propose actions to a vote.
 
     \b
@@ -77,7 +78,7 @@ def propose(*, actions: Path, reasons: Path, key_file: Path, **place: Any) -> No
 @click.option("--vote", "choice", type=click.Choice(["yes", "no", "abstain"]), required=True, help="Your vote.")
 @key_option
 @place_options
-def participate(*, proposal: int, choice: str, key_file: Path, **place: Any) -> None:
+def participate(*, proposal: int, choice: str, key_file: KeySource, **place: Any) -> None:
     """Vote on a proposal, once and for good.
 
     \b
@@ -91,7 +92,7 @@ def participate(*, proposal: int, choice: str, key_file: Path, **place: Any) -> 
 @click.option("--to", metavar="ACCOUNT", help="Who votes for you.  [default: nobody any more]")
 @key_option
 @place_options
-def delegate(*, to: str | None, key_file: Path, **place: Any) -> None:
+def delegate(*, to: str | None, key_file: KeySource, **place: Any) -> None:
     """Let another account vote for you, in proposals that begin later.
 
     \b
@@ -106,7 +107,7 @@ def delegate(*, to: str | None, key_file: Path, **place: Any) -> None:
 @number_argument
 @key_option
 @place_options
-def execute(*, proposal: int, key_file: Path, **place: Any) -> None:
+def execute(*, proposal: int, key_file: KeySource, **place: Any) -> None:
     """Have a passed proposal executed, after its veto period. Anyone may.
 
     \b
@@ -121,7 +122,7 @@ def execute(*, proposal: int, key_file: Path, **place: Any) -> None:
 @key_option
 @guardian_option
 @place_options
-def veto(*, proposal: int, key_file: Path, guardians: tuple[Path, ...], **place: Any) -> None:
+def veto(*, proposal: int, key_file: KeySource, guardians: tuple[Path, ...], **place: Any) -> None:
     """As the guardians, stop a proposal.
 
     \b

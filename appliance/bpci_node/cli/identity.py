@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.output import emit, fields
-from bpci_node.cli.sending import account_of, key_option, load_signer, open_ledger, place_options, render_sent, send
+from bpci_node.cli.sending import (
+    account_of,
+    key_option,
+    load_signer,
+    open_ledger,
+    optional_key_option,
+    place_options,
+    render_sent,
+    send,
+)
 from bpci_node.cli.trust import read_file
+from bpci_node.cli.wallet_keys import KeySource
 from bpci_node.errors import FormatError, NotFoundError, ProofError, StorageError
 
 if TYPE_CHECKING:
@@ -44,7 +54,7 @@ def command() -> None:
 @click.option("--kyc-level", type=click.Choice(["basic", "full"]), help="Ask --authority for this level at once.")
 @click.option("--authority", metavar="ACCOUNT", help="With --kyc-level: who is to attest it.")
 @place_options
-def create_dadhaar(*, key_file: Path, kyc_level: str | None, authority: str | None, **place: Any) -> None:
+def create_dadhaar(*, key_file: KeySource, kyc_level: str | None, authority: str | None, **place: Any) -> None:
     """Create the identity of a key's account; nothing about a person goes to the ledger.
 
     \b
@@ -119,7 +129,7 @@ def show(*, account: str, **place: Any) -> None:
 @out_option
 @key_option
 @place_options
-def issue(*, subject: str, level: str, claims: Path, days: int, out: Path, key_file: Path, **place: Any) -> None:
+def issue(*, subject: str, level: str, claims: Path, days: int, out: Path, key_file: KeySource, **place: Any) -> None:
     """As an authority, issue a credential to an identity that asked for it; the file is for its holder alone.
 
     \b
@@ -152,7 +162,9 @@ def issue(*, subject: str, level: str, claims: Path, days: int, out: Path, key_f
 @nonce_option
 @out_option
 @key_option
-def present(*, credential: Path, names: tuple[str, ...], audience: str, nonce: str, out: Path, key_file: Path) -> None:
+def present(
+    *, credential: Path, names: tuple[str, ...], audience: str, nonce: str, out: Path, key_file: KeySource
+) -> None:
     """Show a credential to one verifier, with the claims that you choose. Nothing is sent.
 
     \b
@@ -174,7 +186,7 @@ def present(*, credential: Path, names: tuple[str, ...], audience: str, nonce: s
 @click.option("--max-age", type=click.IntRange(0), default=10, show_default=True, help="Oldest status, in blocks.")
 @click.option("--authority", metavar="ACCOUNT", help="Without a file: let this authority verify you.")
 @click.option("--compliance", type=click.Choice(sorted(_LEVELS)), help="With --authority: what it is to attest.")
-@click.option("--key", "key_file", type=click.Path(path_type=Path, dir_okay=False), help="With --authority: your key.")
+@optional_key_option
 @place_options
 def verify(
     *,
@@ -184,7 +196,7 @@ def verify(
     max_age: int,
     authority: str | None,
     compliance: str | None,
-    key_file: Path | None,
+    key_file: KeySource | None,
     **place: Any,
 ) -> None:
     """Verify what a holder shows (exit status 1 if it does not hold), or ask an authority to verify you.
@@ -212,7 +224,7 @@ def verify(
 @click.argument("credential", metavar="CREDENTIAL_ID")
 @key_option
 @place_options
-def revoke(*, credential: str, key_file: Path, **place: Any) -> None:
+def revoke(*, credential: str, key_file: KeySource, **place: Any) -> None:
     """Revoke a credential that you issued, or that was issued to you.
 
     \b
@@ -227,7 +239,9 @@ def revoke(*, credential: str, key_file: Path, **place: Any) -> None:
         emit(send(ledger, signer, "identity.revoke_credential", {"credential": name}), as_json, render_sent)
 
 
-def _make(ledger: Ledger, key_file: Path, subject: str, claims: dict[str, Any], terms: tuple[str, int, int]) -> SdJwt:
+def _make(
+    ledger: Ledger, key_file: KeySource, subject: str, claims: dict[str, Any], terms: tuple[str, int, int]
+) -> SdJwt:
     """Return a credential, bound to the newest key of its subject's account."""
     from bpci_node.chain.account import load_account
     from bpci_node.chain.presentation import credential_claims

@@ -33,6 +33,7 @@ GROUPS = {
     "identity": "A D-Adhaar, and credentials that are issued, shown and verified.",
     "authority": "Become an authority, vouch for one, look one up.",
     "governance": "Propose, vote, delegate, and have what passed executed.",
+    "wallet": "Keys under a passphrase, addresses, balances, transfers, names.",
     "network": "Network files, genesis, archives and snapshots of the ledger.",
 }
 """Groups in the order of ``--help``; each is ``cli/<name>.py`` with a click object ``command``."""

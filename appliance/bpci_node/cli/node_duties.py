@@ -11,6 +11,7 @@ import click
 from bpci_node.cli.local import dir_option, find_node, node_option
 from bpci_node.cli.output import emit, fields, json_option
 from bpci_node.cli.sending import key_option, load_signer, open_ledger, place_options, render_sent, send
+from bpci_node.cli.wallet_keys import KeySource
 
 
 @click.command("capabilities")
@@ -41,7 +42,9 @@ def capabilities(*, name: str | None, directory: Path | None, url: str | None, a
 @click.command("heartbeat")
 @key_option
 @place_options
-def heartbeat(*, key_file: Path, directory: Path | None, url: str | None, network: Path | None, as_json: bool) -> None:
+def heartbeat(
+    *, key_file: KeySource, directory: Path | None, url: str | None, network: Path | None, as_json: bool
+) -> None:
     """Send a heartbeat of a node, with the digest of what the asked node says of itself.
 
     \b

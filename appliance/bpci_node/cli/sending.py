@@ -1,4 +1,4 @@
-"""What commands that sign for an account have in common: keys from files, the account's nonce, the fee, one answer."""
+"""What commands that sign for an account have in common: keys, the account's nonce, the fee, one answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from bpci_node.cli.local import dir_option, find_node, node_option
 from bpci_node.cli.output import fields, json_option
+from bpci_node.cli.wallet_keys import KeySource, key_options
 
 if TYPE_CHECKING:
     from bpci_node.network.client import NodeClient
@@ -23,14 +24,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 VALID_BLOCKS = 100
 """For how many blocks a command that is sent may wait."""
 
-key_option = click.option(
-    "--key",
-    "key_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE",
-    help="The account's key: 32 bytes in a file of mode 0600.",
-)
+key_option = key_options(required=True)
+optional_key_option = key_options(required=False)
 guardian_option = click.option(
     "--guardian",
     "guardians",
@@ -77,16 +72,14 @@ def open_ledger(directory: Path | None, url: str | None, network: Path | None) -
         yield Ledger(client, file.ledger_id, ProvedState(client, file.registry_key))
 
 
-def load_signer(path: Path) -> LocalSigner:
-    """Return the signer of a key file.
+def load_signer(source: KeySource | Path) -> LocalSigner:
+    """Return the signer of a key file or a wallet.
 
     Raises:
         UsageError: it can't be read, or others may read it (``config.key_file``).
+        BpciError: a wallet does not open (``keystore.*``).
     """
-    from bpci_node.primitives.keys import LocalSigner
-    from bpci_node.runtime.key_files import read_key
-
-    return LocalSigner(read_key(f"file:{path}", key="--key"))
+    return (KeySource(source) if isinstance(source, Path) else source).signer()
 
 
 def send(

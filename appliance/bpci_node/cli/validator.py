@@ -11,6 +11,7 @@ import click
 from bpci_node.cli.local import dir_option, find_node, node_option
 from bpci_node.cli.output import emit, fields, json_option, table
 from bpci_node.cli.sending import account_of, key_option, load_signer, open_ledger, place_options, render_sent, send
+from bpci_node.cli.wallet_keys import KeySource
 
 
 @click.group("validator")
@@ -33,7 +34,7 @@ def command() -> None:
 @place_options
 def setup(
     *,
-    key_file: Path,
+    key_file: KeySource,
     phrase_file: Path,
     instance: int,
     stake: int,
@@ -101,7 +102,7 @@ def show(*, account: str | None, height: int | None, directory: Path | None, url
 @command.command("exit")
 @key_option
 @place_options
-def leave(*, key_file: Path, directory: Path | None, url: str | None, network: Path | None, as_json: bool) -> None:
+def leave(*, key_file: KeySource, directory: Path | None, url: str | None, network: Path | None, as_json: bool) -> None:
     """Let a validator leave the set. Its stake stays until it is withdrawn, and liable until that is free.
 
     \b
@@ -115,7 +116,9 @@ def leave(*, key_file: Path, directory: Path | None, url: str | None, network: P
 @command.command("unjail")
 @key_option
 @place_options
-def unjail(*, key_file: Path, directory: Path | None, url: str | None, network: Path | None, as_json: bool) -> None:
+def unjail(
+    *, key_file: KeySource, directory: Path | None, url: str | None, network: Path | None, as_json: bool
+) -> None:
     """Bring a jailed validator back, once its height has passed.
 
     \b
@@ -137,7 +140,7 @@ def report(
     what: str,
     first: Path,
     second: Path,
-    key_file: Path,
+    key_file: KeySource,
     directory: Path | None,
     url: str | None,
     network: Path | None,
