@@ -125,3 +125,65 @@ def test_a_person_keeps_names_spends_and_restores_a_wallet(
     assert not any(
         " ".join(pair) in told for pair in zip(words.read_text().split(), words.read_text().split()[1:], strict=False)
     )
+
+
+def test_members_of_a_dao_decide_spend_and_part(
+    start: Callable[..., Any], bpci: Callable[..., Any], fund: Callable[..., None], tmp_path: Path
+) -> None:
+    node = start("registry")
+    secret, charter, actions = tmp_path / "passphrase", tmp_path / "charter.md", tmp_path / "actions.json"
+    secret.write_text("correct horse battery")
+    charter.write_text("We keep the river.")
+    circle = "River Keepers"
+
+    def run(*arguments: str | Path, who: str | None = None, status: int = 0) -> Any:
+        signed = () if who is None else ("--wallet", who, "--passphrase-file", secret)
+        found = bpci(*arguments, *signed, "--node", node.url, "--json")
+        assert found.returncode == status, found.stderr
+        return json.loads(found.stdout if status == 0 else found.stderr)
+
+    accounts = {}
+    for number, name in enumerate(("asha", "ravi")):
+        made = bpci("wallet", "new", name, "--single-key", "--passphrase-file", secret, "--json")
+        accounts[name] = json.loads(made.stdout)["account"]
+        fund(node, number, accounts[name], 10 * COIN)
+    rules = ("--voting-blocks", "2", "--charter", charter)
+    dao = run("identity", "create-dpan", "--dao-type", "community", "--name", circle, *rules, who="asha")["dao"]
+    assert (
+        run("dao", "create", "--type", "community", "--name", "river keepers", *rules, who="ravi", status=1)["code"]
+        == "dao.name"
+    )
+    assert run("dao", "join", circle, who="ravi", status=1)["code"] == "dao.not_invited"
+    run("dao", "invite", circle, accounts["ravi"], who="asha")
+    run("dao", "join", circle, who="ravi")
+    run("wallet", "transfer", "--to", dao, "--amount", "6", "--yes", who="asha")
+
+    allowance = {"asset": "BPI", "amount": COIN, "blocks": 1_000_000}
+    rights = {"rights": {"invite": False, "propose": True}, "allowance": allowance, "power": 1}
+    actions.write_text(json.dumps([{"kind": "dao.set_rights", "body": {"account": accounts["ravi"]} | rights}]))
+    spend = ("dao", "spend", circle, "--to", accounts["ravi"], "--reason", charter, "--amount")
+    assert run(*spend, "0.5", who="ravi", status=1)["code"] == "dao.allowance"
+    run("dao", "propose", circle, "--actions", actions, "--reasons", charter, who="asha")
+    for name in ("asha", "ravi"):
+        run("dao", "vote", circle, "1", "--vote", "yes", who=name)
+    assert run("dao", "proposal", circle, "1")["passes"]
+    run("wallet", "transfer", "--to", dao, "--amount", "1", "--yes", who="asha")
+    run("dao", "execute", circle, "1", who="ravi")
+    run(*spend, "0.5", who="ravi")
+    assert run("dao", "show", dao)["treasury"] == {"BPI": "6.5"}
+    dpan = run("identity", "dpan", accounts["ravi"], circle)
+    assert (dpan["power"], dpan["allowance"]["amount"], dpan["spent"]["amount"]) == (1, str(COIN), str(COIN // 2))
+
+    actions.write_text(json.dumps([{"kind": "dao.dissolve", "body": {}}]))
+    run("dao", "propose", circle, "--actions", actions, "--reasons", charter, who="asha")
+    for name in ("asha", "ravi"):
+        run("dao", "vote", circle, "2", "--vote", "yes", who=name)
+    run("wallet", "transfer", "--to", accounts["ravi"], "--amount", "1", "--yes", who="asha")
+    run("dao", "execute", circle, "2", who="asha")
+    found = run("dao", "show", circle)
+    assert (found["status"], found["treasury"]) == ("dissolved", {})
+    assert run("wallet", "balance", accounts["ravi"])["balances"][0]["shown"] == "14.75"
+    kinds = [event["kind"] for event in run("dao", "history", circle)["events"]]
+    assert kinds[:3] == ["dao.created", "dao.invited", "dao.joined"]
+    assert kinds[-1] == "dao.divided"
+    assert run("dao", "leave", circle, who="ravi", status=1)["code"] == "dao.dissolved"

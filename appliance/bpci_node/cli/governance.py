@@ -24,6 +24,23 @@ from bpci_node.primitives.json_text import read_json
 
 MAX_FILE_BYTES = 1 << 20
 number_argument = click.argument("proposal", metavar="NUMBER", type=click.IntRange(1))
+actions_option = click.option(
+    "--actions",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    required=True,
+    metavar="FILE",
+    help='A JSON list of {"kind", "body"}; bytes are written 0x...',
+)
+reasons_option = click.option(
+    "--reasons",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="Why; the ledger keeps its SHA-256.",
+)
+vote_option = click.option(
+    "--vote", "choice", type=click.Choice(["yes", "no", "abstain"]), required=True, help="Your vote."
+)
 
 
 @click.group("governance")
@@ -40,20 +57,8 @@ def _send(
 
 
 @command.command("propose")
-@click.option(
-    "--actions",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    required=True,
-    metavar="FILE",
-    help='A JSON list of {"kind", "body"}; bytes are written 0x...',
-)
-@click.option(
-    "--reasons",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    metavar="FILE",
-    help="Why; the ledger keeps its SHA-256.",
-)
+@actions_option
+@reasons_option
 @key_option
 @place_options
 def propose(*, actions: Path, reasons: Path, key_file: KeySource, **place: Any) -> None:
@@ -63,19 +68,12 @@ def propose(*, actions: Path, reasons: Path, key_file: KeySource, **place: Any) 
     Examples:
       bpci governance propose --actions lower-fee.json --reasons why.md --key mine.key
     """
-    from bpci_node.primitives.hashing import sha256
-
-    try:
-        found = read_json(read_file(actions, MAX_FILE_BYTES), max_bytes=MAX_FILE_BYTES)
-    except FormatError as error:
-        raise FormatError("the actions are no JSON", code="format.body") from error
-    body = {"reasons": sha256(read_file(reasons, MAX_FILE_BYTES)), "actions": _values(found)}
-    _send(place, key_file, "propose", body)
+    _send(place, key_file, "propose", proposal_body(actions, reasons))
 
 
 @command.command("participate")
 @number_argument
-@click.option("--vote", "choice", type=click.Choice(["yes", "no", "abstain"]), required=True, help="Your vote.")
+@vote_option
 @key_option
 @place_options
 def participate(*, proposal: int, choice: str, key_file: KeySource, **place: Any) -> None:
@@ -143,16 +141,40 @@ def show(*, proposal: int, **place: Any) -> None:
       bpci governance show 7
       bpci governance show 7 --network network.json --json
     """
-    from bpci_node.chain.governance import find_proposal, has_passed
-    from bpci_node.network.wire import json_view
+    from bpci_node.chain.governance import find_proposal
 
     as_json = place.pop("as_json")
     with open_ledger(**place) as ledger:
         record = find_proposal(ledger.state, proposal)
         height = ledger.state.newest_height
+    data = proposal_view(record, proposal) | {"height": height}
+    emit(data, as_json, render_proposal)
+
+
+def proposal_body(actions: Path, reasons: Path) -> dict[str, Any]:
+    """Return what a proposal says, from the files that a person wrote.
+
+    Raises:
+        FormatError: the actions are no JSON (``format.body``).
+        UsageError: a file can't be read (``usage.file``).
+    """
+    from bpci_node.primitives.hashing import sha256
+
+    try:
+        found = read_json(read_file(actions, MAX_FILE_BYTES), max_bytes=MAX_FILE_BYTES)
+    except FormatError as error:
+        raise FormatError("the actions are no JSON", code="format.body") from error
+    return {"reasons": sha256(read_file(reasons, MAX_FILE_BYTES)), "actions": _values(found)}
+
+
+def proposal_view(record: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a proposal as it is shown, with how its vote stands."""
+    from bpci_node.chain.ballot import has_passed
+    from bpci_node.network.wire import json_view
+
     amounts = {"total": str(record["total"]), "votes": {name: str(units) for name, units in record["votes"].items()}}
-    data = json_view(record) | amounts | {"proposal": proposal, "passes": has_passed(record), "height": height}
-    emit(data, as_json, _render)
+    shown: dict[str, Any] = json_view(record)
+    return shown | amounts | {"proposal": number, "passes": has_passed(record)}
 
 
 def _values(value: Any) -> Any:
@@ -166,7 +188,8 @@ def _values(value: Any) -> Any:
     return bytes_of(value, what="bytes") if isinstance(value, str) and value.startswith("0x") else value
 
 
-def _render(data: dict[str, Any]) -> str:
+def render_proposal(data: dict[str, Any]) -> str:
+    """Return what a person reads of a proposal."""
     votes = data["votes"]
     return fields(
         {

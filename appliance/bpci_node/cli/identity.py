@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.dao import create, dpan
 from bpci_node.cli.output import emit, fields
 from bpci_node.cli.sending import (
     account_of,
@@ -46,7 +47,11 @@ credential_argument = click.argument(
 
 @click.group("identity")
 def command() -> None:
-    """A D-Adhaar, and credentials that are issued, shown and verified."""
+    """A D-Adhaar, D-PANs, and credentials that are issued, shown and verified."""
+
+
+command.add_command(create, "create-dpan")
+command.add_command(dpan)
 
 
 @command.command("create-dadhaar")

@@ -33,7 +33,9 @@ GROUPS = {
     "identity": "A D-Adhaar, and credentials that are issued, shown and verified.",
     "authority": "Become an authority, vouch for one, look one up.",
     "governance": "Propose, vote, delegate, and have what passed executed.",
+    "dao": "Found a DAO, join one, vote in it, spend its treasury.",
     "wallet": "Keys under a passphrase, addresses, balances, transfers, names.",
+    "faucet": "Ask for test money, see what is left, make codes.",
     "network": "Network files, genesis, archives and snapshots of the ledger.",
 }
 """Groups in the order of ``--help``; each is ``cli/<name>.py`` with a click object ``command``."""

@@ -54,7 +54,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["node", "devnet", "mempool", "network", "registry", "identity", "authority", "governance", "wallet"]
+    "group",
+    ["node", "devnet", "mempool", "network", "registry", "identity", "authority", "governance", "wallet", "dao"],
 )
 def test_every_command_shows_examples(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = main_module.cli.get_command(None, group)
