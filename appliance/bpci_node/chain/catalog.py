@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bpci_node.chain import bond, escrow, governance_kinds, identity_kinds, registry, rotation, stake, transfer, vesting
+from bpci_node.chain.auction_kinds import KINDS as AUCTION_KINDS
 from bpci_node.chain.dao_kinds import KINDS as DAO_KINDS
 from bpci_node.chain.forms import Empty
 from bpci_node.chain.kinds import Kind
@@ -298,6 +299,7 @@ _KINDS = (
 
 _ALL = (
     *_KINDS,
+    *AUCTION_KINDS,
     *DAO_KINDS,
     *governance_kinds.KINDS,
     *identity_kinds.KINDS,

@@ -32,6 +32,11 @@ class Context:
     is_voted: bool = False
     """Whether a passed proposal does it, which stands in the place of the guardians' quorum."""
 
+    @property
+    def ledger_ms(self) -> int:
+        """Block time since the ledger's genesis, milliseconds: what epochs and windows are reckoned in."""
+        return self.time_ms - self.genesis.time_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

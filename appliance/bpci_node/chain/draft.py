@@ -94,7 +94,15 @@ class Draft:
         """What the commands that passed have written, and what follows from it at the block's end."""
         closed = Overlay(self._overlay)
         if self._has_passed and self._place.version >= 2:
-            close_block(closed, self._overlay.writes, height=self._place.height, parent_root=self._place.parent_root)
+            place = self._place
+            close_block(
+                closed,
+                self._overlay.writes,
+                genesis=place.genesis,
+                height=place.height,
+                time_ms=place.time_ms,
+                parent_root=place.parent_root,
+            )
         return self._overlay.writes | closed.writes
 
     def believe(self, held: Container[Held]) -> None:

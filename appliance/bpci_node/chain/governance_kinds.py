@@ -38,6 +38,7 @@ KINDS = (
         "quorum, in whose place the vote stands. `governance.set_parameter` `{name, value}` exists as an action alone.",
         events=(
             *("governance.executed", "governance.parameter_set", "asset.minted", "authority.granted"),
+            *("auction.halted", "auction.resumed", "auction.target_set"),
             *("authority.revoked", "faucet.operator_set", "reputation.changed", "wallet.distributed", "wallet.spent"),
         ),
     ),

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated
 
-from bpci_node.chain import authority_terms, faucet, transfer, voucher
+from bpci_node.chain import authority_terms, emergency, faucet, targets, transfer, voucher
 from bpci_node.chain.action import Action
 from bpci_node.chain.context import Context, Event
+from bpci_node.chain.epochs import LENGTH, plan_length
 from bpci_node.chain.forms import Spec, choice, integer
 from bpci_node.chain.guardians import store_parameter
 from bpci_node.chain.parameters import PARAMETERS
@@ -36,14 +37,19 @@ def check_change(body: ParameterChange) -> None:
         raise FormatError(f"{body.name} is from {rule.low} to {rule.high}", code="format.body")
 
 
-def set_parameter(state: Overlay, _context: Context, body: ParameterChange) -> list[Event]:
-    """Change a governed parameter."""
+def set_parameter(state: Overlay, context: Context, body: ParameterChange) -> list[Event]:
+    """Change a governed parameter; another length of epochs is in force from the epoch after the next on."""
+    if body.name == LENGTH:
+        plan_length(state, context.ledger_ms, body.value)
     store_parameter(state, body.name, body.value)
     return [Event("governance.parameter_set", {"name": body.name, "value": body.value})]
 
 
 _ACTIONS = (
     Action("asset.mint", transfer.Minting, transfer.mint_asset),
+    Action("auction.halt", emergency.Cause, emergency.stop),
+    Action("auction.resume", emergency.Cause, emergency.go_on),
+    Action("auction.set_target", targets.TargetChange, targets.set_target, targets.check_change),
     Action("authority.grant", voucher.Candidate, authority_terms.grant_authority),
     Action("authority.revoke", authority_terms.AuthorityEnd, authority_terms.revoke_authority),
     Action("faucet.set_operator", faucet.Appointment, faucet.set_operator),

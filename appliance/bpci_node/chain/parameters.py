@@ -49,6 +49,23 @@ PARAMETERS: Mapping[str, ParameterRule] = MappingProxyType(
         "admissions_per_window": ParameterRule(
             0, 10**6, 100, "Most nodes that are admitted by work, and most by invitation, in one window."
         ),
+        "auction_committee_bps": ParameterRule(
+            0, 10_000, 2000, "Share of what a settlement brings the reserve that goes to the committee, basis points."
+        ),
+        "auction_committee_size": ParameterRule(1, 64, 7, "Seats of an epoch's committee, at most."),
+        "auction_contribution_bps": ParameterRule(
+            0,
+            10_000,
+            5000,
+            "Share of the partners' part that goes by contribution; the rest goes by stake, basis points.",
+        ),
+        "auction_epoch_ms": ParameterRule(2000, 7 * _DAY_MS, 600_000, "Length of an epoch, milliseconds."),
+        "auction_forfeit_bps": ParameterRule(
+            0, 10_000, 5000, "What a commit that is not revealed loses of its bond the first time, basis points."
+        ),
+        "auction_forfeit_epochs": ParameterRule(
+            0, 10**6, 144, "How many epochs an unrevealed commit is remembered: each one raises the next one's loss."
+        ),
         "commission_period": ParameterRule(0, 10**9, 1000, "Between two changes of a commission, blocks."),
         "commission_step_bps": ParameterRule(0, 10_000, 500, "Most by which a commission changes, basis points."),
         "escrow_notice_ms": ParameterRule(

@@ -16,6 +16,10 @@ WALLET_CONTEXT = "bpci 2026 governance wallet v1"
 
 TREASURY = "treasury"
 """Where fees and forfeited bonds go."""
+AUCTION = "auction"
+"""Holder of the escrows from which bonds of commits are reserved; it has no balance of its own."""
+RESERVE, PARTNERS = "reserve", "partner-chains"
+"""Receivers of policies that settlements know: what pays committees, and what is divided among the partner chains."""
 
 
 def wallet_id(name: str) -> str:
@@ -24,7 +28,7 @@ def wallet_id(name: str) -> str:
     return "bpa1" + base64.b32encode(digest).decode("ascii").lower()
 
 
-_NAMES = sorted({TREASURY, "faucet", "parvyom", *(name for shares in POLICIES.values() for name in shares)})
+_NAMES = sorted({TREASURY, AUCTION, "faucet", "parvyom", *(name for shares in POLICIES.values() for name in shares)})
 
 WALLETS: Mapping[str, str] = MappingProxyType({name: wallet_id(name) for name in _NAMES})
 """Name to account id: the treasury, the faucet's pool, the network's own governance wallet, receivers of policies."""

@@ -12,6 +12,8 @@ from bpci_node.chain.block import Block, sign_block
 from bpci_node.chain.challenge import issue_challenge
 from bpci_node.chain.command import Command, sign_command
 from bpci_node.chain.draft import Draft
+from bpci_node.chain.draw import committee_of, seed_of, ticket_input
+from bpci_node.chain.epochs import load_epochs
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.identity import next_index
 from bpci_node.chain.machine import Machine
@@ -19,6 +21,7 @@ from bpci_node.chain.miners import MinerRegistration, prove_miner
 from bpci_node.chain.parameters import Allocation, AssetRule, Parameters, Schedule
 from bpci_node.chain.registration import FLAGS, NodeRegistration
 from bpci_node.chain.rotation import Rotation, prove_possession
+from bpci_node.chain.target_terms import TargetTerms, Tier
 from bpci_node.chain.validators import prove_keys
 from bpci_node.chain.wallets import WALLETS
 from bpci_node.errors import BpciError
@@ -27,6 +30,7 @@ from bpci_node.primitives.codec import decode
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner, did_of, sign_object
 from bpci_node.primitives.mldsa import MlDsaSigner
+from bpci_node.primitives.vrf import VrfSigner
 
 BIRTH_MS = 1_767_225_600_000
 
@@ -141,6 +145,7 @@ def refused(world):
 
 
 FEE = 2
+EPOCH_MS = 10_000_000
 DAY_MS = 86_400_000
 
 
@@ -163,6 +168,7 @@ class Economy(World):
         values = {"fee_min": FEE, "unbonding_ms": 5000, "escrow_notice_ms": 3000, "validator_min_stake": 50}
         values |= {"governance_voting_blocks": 6, "governance_veto_blocks": 3}
         values |= {"admission_bits": 4, "admission_window": 1000, "admissions_per_window": 20, "jail_blocks": 3}
+        values |= {"auction_epoch_ms": EPOCH_MS, "auction_committee_size": 3}
         values |= {"heartbeat_interval": 2, "heartbeat_patience": 5, "commission_period": 3}
         parameters = Parameters("testnet", assets, allocations, guardians, 2, values)
         return Genesis("economy", self.registry.public_key, BIRTH_MS, parameters)
@@ -349,6 +355,76 @@ def guild():
     return Guild()
 
 
+TARGET = "eip155:1"
+VALIDATORS = (45, 46, 47, 48)
+
+
+class House(Guild):
+    """The same ledger, and how a chain is auctioned on it: terms, committees, lines."""
+
+    def terms(self, **changes):
+        fields = {"target": TARGET, "kind": "community", "owner": None, "base_fee_wei": 10, "fee_bin_wei": 5}
+        fields |= {"region": 0, "gas_limit": 10**6, "classes": (100,), "reveal_ms": 200, "seal_ms": 500}
+        fields |= {"asset": "BPI", "wei_per_unit": 1, "forced_gas_bps": 1000, "policy": "auction-25"}
+        fields |= {"sla": None, "tiers": (Tier(0, 100, 80), Tier(1, 1000, 1000))}
+        return TargetTerms(**(fields | changes))
+
+    def set_target(self, machine, terms=None, **changes):
+        terms = terms or self.terms(**changes)
+        body = {"target": terms.target, "terms": terms.as_map()}
+        self.do(machine, "auction.set_target", body, approvals=(12, 13))
+
+    def epoch(self, machine):
+        return load_epochs(machine.state).number_at(machine.time_ms - BIRTH_MS)
+
+    def pass_to(self, machine, epoch, *, part=0):
+        """Let time pass up to an epoch, or so many thousandths of it, and then one block."""
+        until = BIRTH_MS + load_epochs(machine.state).begins_ms(epoch) + part * EPOCH_MS // 1000
+        self.do(machine, "asset.burn", {"asset": "BPI", "amount": 1}, step_ms=max(until - machine.time_ms, 1))
+
+    def ticket(self, machine, number, *, epoch=None, seed=None, ledger_id=None):
+        epoch = self.epoch(machine) + 1 if epoch is None else epoch
+        seed = seed_of(machine.state, self.genesis, epoch - 1) if seed is None else seed
+        alpha = ticket_input(ledger_id or self.genesis.ledger_id, epoch, seed)
+        return {"epoch": epoch, "proof": VrfSigner(number.to_bytes(32)).prove(alpha)}
+
+    def draw(self, machine, *numbers):
+        for number in numbers:
+            self.do(machine, "auction.draw", self.ticket(machine, number), signer_of(number), fee=0)
+
+    def opened(self, *, numbers=VALIDATORS, **changes):
+        """A ledger at the beginning of epoch 3, with a target and a committee, and bonds enough in two escrows."""
+        machine = self.started()
+        self.open(machine, numbers, **changes)
+        return machine
+
+    def open(self, machine, numbers=VALIDATORS, **changes):
+        self.set_target(machine, **changes)
+        for number in numbers:
+            self.validator(machine, number, amount=100 + number)
+        self.pass_to(machine, 2)
+        self.draw(machine, *numbers)
+        body = {"holder": WALLETS["auction"], "asset": "BPI", "amount": 200_000}
+        self.do(machine, "escrow.deposit", body)
+        self.do(machine, "escrow.deposit", body, self.other)
+        self.pass_to(machine, 3)
+
+    def coordinator(self, machine, epoch=3):
+        """The signer that coordinates an epoch."""
+        account = committee_of(machine.state, epoch).coordinator.account
+        return next(signer_of(number) for number in range(30, 70) if self.account(signer_of(number)) == account)
+
+    def line(self, machine, count=5, *, owner=None, tier=0, epoch=3, signer=None):
+        item = {"owner": self.account(owner or self.node), "tier": tier, "count": count}
+        body = {"epoch": epoch, "target": TARGET, "items": [item]}
+        self.do(machine, "auction.reserve", body, signer or self.coordinator(machine, epoch), fee=0)
+
+
+@pytest.fixture(scope="session")
+def house():
+    return House()
+
+
 def _holdings(entries):
     """All that is held of each asset, wherever it is."""
     sums = {}
@@ -363,6 +439,8 @@ def _holdings(entries):
             held = {"BPI": record["bonded"] + sum(item["amount"] for item in record["unbonding"])}
         elif area == b"escrow":
             held = {rest.rpartition(b"/")[2].decode(): record["amount"]}
+        elif area == b"auction-line":
+            held = {record["asset"]: record["bond"] * record["open"]}
         elif area == b"bond" and record["status"] == "reserved":
             held = {record["asset"]: record["amount"]}
         else:

@@ -18,6 +18,7 @@ from bpci_node.primitives.keys import did_of
 from bpci_node.primitives.mldsa import MlDsaSigner
 from bpci_node.primitives.wallet_address import WalletAddress
 
+TARGET = "eip155:1"
 BOND, GRANT = bytes([7]) * 32, bytes([8]) * 16
 QUORUM = (12, 13)
 
@@ -25,7 +26,7 @@ QUORUM = (12, 13)
 class Story:
     """A ledger on which one command of every kind succeeds next, and these commands."""
 
-    def __init__(self, economy, society, guild):
+    def __init__(self, economy, society, guild, house):
         self.economy, self.machine = economy, economy.started()
         node, other = economy.account(economy.node), economy.account(economy.other)
         escrow = {"holder": other, "asset": "BPI"}
@@ -46,9 +47,10 @@ class Story:
         ]
         for kind, body, signer in prepared:
             economy.do(self.machine, kind, body, signer)
+        self.bodies = auction_bodies(house, self.machine)
         while self.machine.height < 12:
             economy.run(self.machine, step_ms=5000)
-        self.bodies = node_bodies(guild, self.machine)
+        self.bodies |= node_bodies(guild, self.machine)
         self.bodies |= wallet_bodies(society, self.machine)
         self.bodies |= dao_bodies(society, self.machine)
         self.bodies |= identity_bodies(society, self.machine)
@@ -99,19 +101,27 @@ class Story:
             "registry.reactivate": (reason, None, QUORUM),
         }
         self.bodies = dict(sorted(self.bodies.items()))
-        self.deactivated = Machine(
-            economy.genesis,
+        self.stopped = {
+            "registry.reactivate": self.after("registry.deactivate", reason),
+            "auction.resume": self.after("auction.halt", {"reasons": bytes(32)}),
+        }
+
+    def after(self, kind, body):
+        """The same ledger, stopped."""
+        found = Machine(
+            self.economy.genesis,
             entries=self.machine.state.entries(),
             height=self.machine.height,
             time_ms=self.machine.time_ms,
             version=self.machine.version,
         )
-        economy.do(self.deactivated, "registry.deactivate", reason, economy.signer(12), approvals=(13,), fee=0)
+        self.economy.do(found, kind, body, self.economy.signer(12), approvals=(13,), fee=0)
+        return found
 
     def machine_for(self, signed):
-        """The same ledger, deactivated for what is meant for that."""
+        """The same ledger, stopped for what lets it go on."""
         kind = decode_signed_command(signed).command.kind
-        return self.deactivated if kind == "registry.reactivate" else self.machine
+        return self.stopped.get(kind, self.machine)
 
     def make(self, kind, **changes):
         body, signer, approvals = self.bodies[kind]
@@ -123,6 +133,27 @@ class Story:
 
     def height(self):
         return self.machine.height
+
+
+def auction_bodies(house, machine):
+    """Prepare auctions in which every command succeeds next, up to the end of the epoch's third quarter."""
+    house.open(machine)
+    house.line(machine)
+    house.pass_to(machine, 4)
+    house.draw(machine, 45, 46)
+    house.pass_to(machine, 7)
+    house.draw(machine, 45, 46, 47)
+    house.pass_to(machine, 8)
+    cause = {"reasons": bytes(32)}
+    item = {"owner": house.account(), "tier": 0, "count": 1}
+    return {
+        "auction.draw": (house.ticket(machine, 48), house.signer(48), ()),
+        "auction.halt": (cause, house.other, QUORUM),
+        "auction.reclaim": ({"epoch": 3, "target": TARGET, "tier": 0}, None, ()),
+        "auction.reserve": ({"epoch": 8, "target": TARGET, "items": [item]}, house.coordinator(machine, 8), ()),
+        "auction.resume": (cause, house.other, QUORUM),
+        "auction.set_target": ({"target": TARGET, "terms": house.terms(gas_limit=10**7).as_map()}, house.other, QUORUM),
+    }
 
 
 def node_bodies(guild, machine):
@@ -280,8 +311,8 @@ def wallet_bodies(society, machine):
 
 
 @pytest.fixture(scope="module")
-def story(economy, society, guild):
-    return Story(economy, society, guild)
+def story(economy, society, guild, house):
+    return Story(economy, society, guild, house)
 
 
 @pytest.fixture

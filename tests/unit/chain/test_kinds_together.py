@@ -14,8 +14,8 @@ from tests.unit.chain.test_every_kind import Story
 
 
 @pytest.fixture(scope="module")
-def story(economy, society, guild):
-    return Story(economy, society, guild)
+def story(economy, society, guild, house):
+    return Story(economy, society, guild, house)
 
 
 STOP = "registry.deactivate"
