@@ -26,6 +26,8 @@ LEDGER_MIB_PER_SECOND = 32.0
 LEDGER_BURST_MIB = 512.0
 PAGES_PER_SECOND = 10.0
 PAGES_BURST = 200.0
+GRANTS_PER_SECOND = 0.2
+GRANTS_BURST = 20.0
 OPENINGS_PER_PROOF = 8
 """Entries and buckets that a proof opens for the price of one request."""
 
@@ -43,6 +45,7 @@ class Api:
             LEDGER_MIB_PER_SECOND, LEDGER_BURST_MIB, code="limit.ledger", what="parts of the ledger"
         )
         self._pages = RateLimit(PAGES_PER_SECOND, PAGES_BURST, code="limit.pages", what="pages")
+        self._grants = RateLimit(GRANTS_PER_SECOND, GRANTS_BURST, code="limit.faucet", what="requests of the faucet")
         rate = node.config.limits.entries_per_second
         self._entries = RateLimit(rate, max(2 * rate, MAX_BATCH), code="limit.entries", what="entries")
 
@@ -109,6 +112,14 @@ class Api:
             LimitError: ``limit.pages``.
         """
         self._pages.take(source_of(address_of(request)))
+
+    def allow_grant(self, request: Request) -> None:
+        """Count one request of the faucet against the source of a request, whatever becomes of it.
+
+        Raises:
+            LimitError: ``limit.faucet``.
+        """
+        self._grants.take(source_of(address_of(request)))
 
     def allow_entries(self, request: Request, count: int) -> bytes:
         """Take ``count`` entries from what the source of a request may send; return that source.

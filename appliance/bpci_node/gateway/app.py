@@ -8,8 +8,10 @@ from bpci_node import __version__
 from bpci_node.gateway import openapi, problems
 from bpci_node.gateway.api import Api
 from bpci_node.gateway.explorer import explorer_pages
+from bpci_node.gateway.faucet_page import faucet_page
 from bpci_node.gateway.pages import Pages
 from bpci_node.gateway.routes_entries import entry_routes
+from bpci_node.gateway.routes_faucet import faucet_routes, owner_faucet_routes
 from bpci_node.gateway.routes_ledger import ledger_routes, owner_ledger_routes
 from bpci_node.gateway.routes_node import health_routes, node_routes
 from bpci_node.gateway.routes_owner import owner_routes
@@ -23,7 +25,8 @@ def public_app(api: Api, pages: Pages) -> FastAPI:
     app = FastAPI(title="BPCI node", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     for routes in (health_routes, node_routes, ledger_routes, entry_routes, pool_routes, proof_routes, registry_routes):
         app.include_router(routes(api))
-    for page_routes in explorer_pages(pages):
+    app.include_router(faucet_routes(api))
+    for page_routes in (*explorer_pages(pages), faucet_page(pages)):
         app.include_router(page_routes)
     problems.install(app, pages.refuse)
     openapi.install(app)
@@ -39,5 +42,6 @@ def owner_app(api: Api, addresses: list[str]) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for routes in (health_routes(api), node_routes(api), owner_routes(api, addresses), owner_ledger_routes(api)):
         app.include_router(routes)
+    app.include_router(owner_faucet_routes(api))
     problems.install(app)
     return app

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from bpci_node import __version__
+from bpci_node.chain.faucet import PURPOSES
 from bpci_node.gateway.limits import ConnectionLimit
 from bpci_node.runtime.counters import Step
 from bpci_node.runtime.node import Node
@@ -122,6 +123,7 @@ class _NodeCollector(Collector):
             "bpci_entries_spent", "Entries that their chain has run or nobody can pay for", value=node.counters.spent
         )
         yield CounterMetricFamily("bpci_bundles_sealed", "Bundles sealed", value=node.counters.bundles)
+        yield from self._faucet()
         yield from self._pools()
         yield from self._queues()
         yield from self._ledger()
@@ -147,6 +149,20 @@ class _NodeCollector(Collector):
         yield GaugeMetricFamily(
             "bpci_ledger_snapshot_height", "Height of the latest snapshot", value=node.snapshots.last_height
         )
+
+    def _faucet(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        faucet, counters = self._node.faucet, self._node.counters
+        granted = CounterMetricFamily("bpci_faucet_grants", "Grants of the faucet, by purpose", labels=("purpose",))
+        for purpose in PURPOSES:
+            granted.add_metric((purpose,), counters.faucet_grants.get(purpose, 0))
+        yield granted
+        refused = CounterMetricFamily("bpci_faucet_refused", "Requests that the faucet refused", labels=("code",))
+        for code, count in sorted(counters.faucet_refused.items()):
+            refused.add_metric((code,), count)
+        yield refused
+        yield GaugeMetricFamily("bpci_faucet_open", "1 when this node has a faucet", value=int(faucet.is_open))
+        yield GaugeMetricFamily("bpci_faucet_pool", "What the pool holds, smallest unit of BPI", value=faucet.pool)
+        yield GaugeMetricFamily("bpci_faucet_waiting", "Grants that wait for their block", value=faucet.waiting)
 
     def _queues(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
         intake = self._node.intake

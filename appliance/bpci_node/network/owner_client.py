@@ -1,4 +1,4 @@
-"""What the owner asks of the node on this machine besides running it: its activation token."""
+"""What the owner asks of the node on this machine besides running it: its activation token, codes of its faucet."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ class OwnerClient:
     def renew_token(self) -> dict[str, Any]:
         """Let the node ask its registry for a new activation token; return ``{token, guard}`` as they are then."""
         return self._map(self._transport.value("POST", "/owner/token"), "token", "guard")
+
+    def faucet_codes(self, count: int) -> list[str]:
+        """Let the node's faucet make codes, each good for one grant.
+
+        Raises:
+            NotFoundError: the node has no faucet (``faucet.closed``).
+            LimitError: too many are unused (``faucet.codes``).
+        """
+        value = self._transport.value("POST", "/owner/faucet/codes", json_body={"count": count})
+        codes = self._map(value, "codes")["codes"]
+        if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+            raise malformed(self._transport.where)
+        return codes
 
     def _map(self, value: Any, *members: str) -> dict[str, Any]:
         if not isinstance(value, dict) or any(member not in value for member in members):

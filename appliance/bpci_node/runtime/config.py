@@ -22,6 +22,7 @@ from bpci_node.mempool.limits import MAX_REPLACEMENT_PERCENT, PoolLimits
 from bpci_node.primitives.derivation import MAX_INSTANCE
 from bpci_node.primitives.names import NAME_FORM
 from bpci_node.runtime.auction_config import AuctionSection, ValidatorSection, dump_tables, read_auction, read_validator
+from bpci_node.runtime.faucet_section import FaucetSection, read_faucet
 from bpci_node.runtime.table import TableReader
 
 NODE_TYPES = registration.NODE_TYPES
@@ -179,6 +180,7 @@ class NodeConfig:
     """At least one."""
     limits: LimitsSection = field(default_factory=LimitsSection)
     journal: JournalSection = field(default_factory=JournalSection)
+    faucet: FaucetSection = field(default_factory=FaucetSection)
     validator: ValidatorSection | None = None
     """A validator's keys; ``None`` for a node that is none."""
     auction: AuctionSection = field(default_factory=AuctionSection)
@@ -231,6 +233,7 @@ def parse(text: str, *, source: str) -> NodeConfig:
         targets=tuple(_target(item) for item in reader.tables("targets")),
         limits=_limits(reader.table("limits")),
         journal=_journal(reader.table("journal")),
+        faucet=read_faucet(reader.table("faucet")),
         validator=read_validator(reader.table("validator"), is_there="validator" in value),
         auction=read_auction(reader.table("auction")),
     )
@@ -271,6 +274,7 @@ def dump(config: NodeConfig) -> str:
             "keys": keys,
             "limits": asdict(config.limits),
             "journal": asdict(config.journal),
+            "faucet": config.faucet.as_table(),
             "targets": [
                 asdict(target) | {"base_fee_wei": str(target.base_fee_wei), "fee_bin_wei": str(target.fee_bin_wei)}
                 for target in config.targets
@@ -400,6 +404,8 @@ def _check_whole(config: NodeConfig, source: str) -> None:
         whole.wrong("targets", "each target once")
     if config.ledger.mode == "embedded" and config.keys.registry is None:
         whole.wrong("keys.registry", "the registry's key, because ledger.mode is embedded")
+    if config.faucet.enabled and config.faucet.key is None and config.keys.registry is None:
+        whole.wrong("faucet.key", "the key of the faucet's operator, because this node has no registry key")
     if config.ledger.keep_blocks and not config.ledger.snapshot_blocks:
         whole.wrong("ledger.snapshot_blocks", "at least 1, because ledger.keep_blocks lets blocks go")
     if config.ledger.mode == "network" and config.keys.registry is not None:

@@ -35,11 +35,24 @@ class Counters:
     bundles: int = 0
     """Sealed."""
 
+    faucet_grants: dict[str, int] = field(default_factory=dict)
+    """Grants of the faucet, by purpose."""
+    faucet_refused: dict[str, int] = field(default_factory=dict)
+    """Requests that the faucet refused, by error code."""
+
     def note_refusal(self, code: str) -> None:
-        """Count one refusal."""
-        if code not in self.refused and len(self.refused) >= MAX_CODES:
-            code = OTHER
-        self.refused[code] = self.refused.get(code, 0) + 1
+        """Count one refusal of an entry."""
+        _count(self.refused, code)
+
+    def note_faucet_refusal(self, code: str) -> None:
+        """Count one refusal of the faucet."""
+        _count(self.faucet_refused, code)
+
+
+def _count(refused: dict[str, int], code: str) -> None:
+    if code not in refused and len(refused) >= MAX_CODES:
+        code = OTHER
+    refused[code] = refused.get(code, 0) + 1
 
 
 @dataclass(slots=True)

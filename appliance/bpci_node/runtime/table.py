@@ -100,6 +100,13 @@ class TableReader:
             self.wrong(key, f"an integer from {least} to {most}" if least < most else str(least))
         return int(value)
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return the true or false at ``key``."""
+        value = self._get(key, default)
+        if type(value) is not bool:
+            self.wrong(key, "true or false")
+        return bool(value)
+
     def amount(self, key: str, default: int | None, *, least: int = 0) -> int:
         """Read an amount: decimal text, because TOML's integers end at 64 bits."""
         value = self._get(key, _REQUIRED if default is None else str(default))

@@ -24,6 +24,7 @@ from bpci_node.runtime.config import (
     OwnerSection,
     TargetSection,
 )
+from bpci_node.runtime.faucet_section import FaucetSection
 from bpci_node.runtime.node import Node
 
 
@@ -43,7 +44,7 @@ class Served:
         return "127.0.0.1", int(self.url.rpartition(":")[2])
 
 
-def _config(home: Path, limits: LimitsSection) -> NodeConfig:
+def _config(home: Path, limits: LimitsSection, faucet: FaucetSection) -> NodeConfig:
     home.mkdir(exist_ok=True)
     for name in ("node.key", "registry.key"):
         (home / name).write_bytes(os.urandom(32))
@@ -57,12 +58,13 @@ def _config(home: Path, limits: LimitsSection) -> NodeConfig:
         keys=KeysSection(f"file:{home / 'node.key'}", f"file:{home / 'registry.key'}"),
         targets=(TargetSection("eip155:1", 45_000_000, 10_000_000),),
         limits=limits,
+        faucet=faucet,
     )
 
 
 @contextmanager
-def _serving(home: Path, **limits: int) -> Iterator[Served]:
-    config = _config(home, replace(LimitsSection(requests_per_second=10_000), **limits))
+def _serving(home: Path, *, faucet: FaucetSection | None = None, **limits: int) -> Iterator[Served]:
+    config = _config(home, replace(LimitsSection(requests_per_second=10_000), **limits), faucet or FaucetSection())
     ready, found, failure = threading.Event(), {}, []
 
     async def run() -> None:
