@@ -79,8 +79,25 @@ class Outcome:
 
 
 def outcomes_root(outcomes: Sequence[Outcome]) -> bytes:
-    """Return the RFC 6962 root over the outcomes' encodings in their order, 32 bytes."""
-    return merkle.root_of([merkle.leaf_hash(save_record(outcome.as_list())) for outcome in outcomes])
+    """Return the RFC 6962 root over the outcomes in their order, 32 bytes."""
+    return merkle.root_of(outcome_leaves(outcomes))
+
+
+def outcome_leaves(outcomes: Sequence[Outcome], *, first: int = 0, total: int | None = None) -> list[bytes]:
+    """Return the leaf hashes of outcomes that follow one another, 32 bytes each.
+
+    A leaf says where it stands and how many there are, so that a part of a window's outcomes, which is settled with a
+    proof of its own, can be shown at no other place.
+
+    Args:
+        first: position of the first of them among all.
+        total: how many there are in all; None: these are all.
+    """
+    count = len(outcomes) if total is None else total
+    return [
+        merkle.leaf_hash(save_record([position, count, outcome.as_list()]))
+        for position, outcome in enumerate(outcomes, first)
+    ]
 
 
 def encode_outcomes(outcomes: Sequence[Outcome]) -> bytes:
