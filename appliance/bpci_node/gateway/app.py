@@ -18,6 +18,7 @@ from bpci_node.gateway.routes_owner import owner_routes
 from bpci_node.gateway.routes_pools import pool_routes
 from bpci_node.gateway.routes_proofs import proof_routes
 from bpci_node.gateway.routes_registry import registry_routes
+from bpci_node.gateway.routes_society import society_routes
 
 
 def public_app(api: Api, pages: Pages) -> FastAPI:
@@ -25,7 +26,8 @@ def public_app(api: Api, pages: Pages) -> FastAPI:
     app = FastAPI(title="BPCI node", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     for routes in (health_routes, node_routes, ledger_routes, entry_routes, pool_routes, proof_routes, registry_routes):
         app.include_router(routes(api))
-    app.include_router(faucet_routes(api))
+    for routes in (society_routes, faucet_routes):
+        app.include_router(routes(api))
     for page_routes in (*explorer_pages(pages), faucet_page(pages)):
         app.include_router(page_routes)
     problems.install(app, pages.refuse)
