@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-from bpci_node.auction.candidates import COMMIT_ID_BYTES, MAX_CANDIDATES, Origin
+from bpci_node.auction.candidates import COMMIT_ID_BYTES, MAX_CANDIDATES, Origin, leaf_bytes
 from bpci_node.auction.certificate import Certificate
 from bpci_node.auction.header import MAX_ENTRIES, AuctionHeader
 from bpci_node.auction.lists import MAX_FORCED, ListName, split_hashes
@@ -21,13 +21,12 @@ from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import FormatError
 from bpci_node.mempool.bucket_key import bucket_id
 from bpci_node.mempool.bucket_leaf import BucketLeaf
-from bpci_node.mempool.entry_leaf import LEAF_VERSION, MAX_NONCE, MAX_OPAQUE_BYTES
+from bpci_node.mempool.entry_leaf import MAX_NONCE, MAX_OPAQUE_BYTES
 from bpci_node.mempool.verkle.paths import MAX_KEYS
 from bpci_node.primitives import codec, mldsa
 from bpci_node.primitives.ethereum import MAX_BYTES as MAX_TRANSACTION_BYTES
 from bpci_node.primitives.fields import MAX_INT, Fields
 from bpci_node.primitives.hashing import derive
-from bpci_node.primitives.record import save_record
 
 VERSION = 2
 MAX_BUNDLE_BYTES = 32 * 1024 * 1024
@@ -46,6 +45,8 @@ _NAMES = (
 _BODY_NAMES = ("entries", "left_out", "causes", "raws", "opaques", "positions", "paths")
 _BUCKET = struct.Struct(">4sIIQQQ32s32s")
 _ENTRY = struct.Struct(">IB32s32s20sQQQQQB")
+_FIRST_BYTES = range(struct.calcsize(">IB32s32s20sQ"), struct.calcsize(">IB32s32s20sQQQQQ"), 8)
+"""Where fee, gas, time and arrival begin in a row."""
 _LIST = struct.Struct(">BB32s")
 _NO_COMMIT = bytes(COMMIT_ID_BYTES)
 
@@ -76,7 +77,7 @@ class Row(NamedTuple):
 
     def leaf_bytes(self) -> bytes:
         """Return the encoding of the entry's leaf."""
-        return save_record([LEAF_VERSION, *self[3:12]])
+        return leaf_bytes(self[3:12])
 
 
 class BucketRow(NamedTuple):
@@ -242,11 +243,14 @@ def _read_body(value: Any, bucket_count: int) -> Body:
         Row._make((*item, opaques.get(number, b""), raw))
         for number, (item, raw) in enumerate(zip(packed, raws, strict=True))
     )
-    for row in rows:
-        if row.origin > Origin.PUBLIC or (row.origin > Origin.REVEALED) != (row.commit == _NO_COMMIT):
-            raise fields.wrong("has an entry whose origin does not fit its commit")
-        if row.nonce > MAX_NONCE or max(row[6:10]) > MAX_INT or row.bucket >= bucket_count:
-            raise fields.wrong("has an entry with a number, or a bucket, that is out of range")
+    if any((row[1] > Origin.REVEALED) != (row[2] == _NO_COMMIT) or row[1] > Origin.PUBLIC for row in rows):
+        raise fields.wrong("has an entry whose origin does not fit its commit")
+    if any(row[0] >= bucket_count or row[5] > MAX_NONCE for row in rows):
+        raise fields.wrong("has an entry of no bucket, or with a nonce that is out of range")
+    joined = (fields.raw("entries"), fields.raw("left_out"))
+    # The first byte of a number of eight says whether it is one of 63 bits.
+    if any(max(rows_of[at :: _ENTRY.size], default=0) > 0x7F for rows_of in joined for at in _FIRST_BYTES):
+        raise fields.wrong("has an entry with a number that is out of range")
     causes = _blob(fields, "causes", MAX_CANDIDATES)
     if len(causes) != len(others) or any(cause not in _CAUSES for cause in causes):
         raise fields.wrong("needs one cause for each entry that is left out")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from hashlib import sha256 as _sha256  # called directly: a window is ten thousand of each hash
+from typing import Any, TypeAlias
 
+from bpci_node.auction.packing import integer, repeated
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.mempool.entry import Entry, Signed, check_destination, make_entry
-from bpci_node.mempool.entry_leaf import OrderKey
-from bpci_node.primitives.hashing import sha256
+from bpci_node.mempool.entry_leaf import LEAF_VERSION, OrderKey
 from bpci_node.primitives.record import save_record
 
 MAX_CANDIDATES = 65_536
@@ -30,6 +32,9 @@ class Origin(IntEnum):
     PUBLIC = 3
     """Of the public pool; it was visible all the time."""
 
+
+_ORIGINS = [bytes((origin,)) for origin in range(256)]
+_LEAF_HEAD = bytes((0x8A, LEAF_VERSION, 0x58, 0x20))
 
 MergeKey: TypeAlias = tuple[int, OrderKey]
 """Candidates are served by this, ascending: origin, then fee rate (descending), arrival, txid."""
@@ -71,9 +76,36 @@ def entry_leaf(origin: int, commit_id: bytes | None, raw: bytes, leaf: bytes) ->
         commit_id: 32 bytes for an entry that was hidden, and then alone; the origin says which.
         leaf: encoding of its :class:`~bpci_node.mempool.entry_leaf.EntryLeaf`.
     """
-    return bytes((origin,)) + sha256(raw) + (commit_id or b"") + leaf
+    return _ORIGINS[origin] + _sha256(raw).digest() + (commit_id or b"") + leaf
 
 
-def leaf_bytes(entry: Entry) -> bytes:
-    """Return ``entry.leaf.encode()``, for a leaf of our own making, without the checks that strangers' values need."""
-    return save_record(entry.leaf.as_list())
+def entry_hashes(parts: Iterable[tuple[int, bytes | None, bytes, bytes]]) -> list[bytes]:
+    """Return the leaf hashes of :func:`entry_leaf` for ``(origin, commit id, raw, leaf)``, 32 bytes each."""
+    return [
+        _sha256(b"\x00" + _ORIGINS[origin] + _sha256(raw).digest() + (commit_id or b"") + leaf).digest()
+        for origin, commit_id, raw, leaf in parts
+    ]
+
+
+def leaf_bytes(members: tuple[Any, ...]) -> bytes:
+    """Return the encoding of an :class:`~bpci_node.mempool.entry_leaf.EntryLeaf`.
+
+    Args:
+        members: those of the leaf in their order, from the txid to the note; they fit a leaf.
+    """
+    txid, sender, nonce, fee_per_w, gas, ts, arrival_seq, qos, opaque = members
+    return b"".join(
+        (
+            _LEAF_HEAD,
+            txid,
+            b"\x54",
+            sender,
+            repeated(nonce),
+            integer(fee_per_w),
+            repeated(gas),
+            repeated(ts),
+            integer(arrival_seq),
+            repeated(qos),
+            save_record(opaque) if opaque else b"\x40",
+        )
+    )

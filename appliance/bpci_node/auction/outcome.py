@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self
 
+from bpci_node.auction.packing import integer, repeated
 from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.errors import FormatError
 from bpci_node.primitives import merkle
@@ -37,6 +38,9 @@ class Kind(IntEnum):
     """Its reveal was false, or its window void by rule; the bond goes back."""
 
 
+_KINDS = [bytes((kind,)) for kind in Kind]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one commit."""
@@ -54,6 +58,19 @@ class Outcome:
     def as_list(self) -> list[Any]:
         """Return the list that is encoded."""
         return [self.commit_id, self.account, self.tier, int(self.kind), self.amount]
+
+    def encode(self) -> bytes:
+        """Return the encoding of the list: the leaf of ``outcomes_root``."""
+        return b"".join(
+            (
+                b"\x85\x58\x20",
+                self.commit_id,
+                repeated(self.account),
+                repeated(self.tier),
+                _KINDS[self.kind],
+                integer(self.amount),
+            )
+        )
 
     @classmethod
     def from_list(cls, value: Any) -> Self:

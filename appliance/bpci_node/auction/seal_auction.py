@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bpci_node.auction.auction_bundle import AuctionBundle, Body, Row, post_quantum_message
-from bpci_node.auction.candidates import COMMIT_ID_BYTES, Candidate, entry_leaf
+from bpci_node.auction.candidates import COMMIT_ID_BYTES, Candidate, entry_hashes
 from bpci_node.auction.certificate import Certificate
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lists import ForcedLeaf, ListName, forced_root, lists_root
@@ -93,7 +93,7 @@ def draft_window(
         outcomes_root=outcomes_root(outcomes),
         lists_root=lists_root(facts.lists),
         forced_root=forced_root(_forced_leaves(selection, left_out, facts.forced)),
-        entries_root=merkle.root_of([_leaf_hash(winner, trees) for winner in selection.winners]),
+        entries_root=merkle.root_of(entry_hashes(_parts(winner, trees) for winner in selection.winners)),
         count=len(selection.winners),
         gas_used=sum(winner.entry.leaf.gas for winner in selection.winners),
         verkle_root=trees.verkle_root,
@@ -151,10 +151,9 @@ def _forced_leaves(
     ]
 
 
-def _leaf_hash(winner: Candidate, trees: WindowTrees) -> bytes:
+def _parts(winner: Candidate, trees: WindowTrees) -> tuple[int, bytes | None, bytes, bytes]:
     entry = winner.entry
-    leaf = trees.leaves[entry.leaf.txid]
-    return merkle.leaf_hash(entry_leaf(winner.origin, winner.commit_id, entry.transaction.raw, leaf))
+    return winner.origin, winner.commit_id, entry.transaction.raw, trees.leaves[entry.leaf.txid]
 
 
 def _row(candidate: Candidate, bucket: int) -> Row:

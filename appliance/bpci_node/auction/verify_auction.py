@@ -10,10 +10,11 @@ that is :mod:`bpci_node.auction.light`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256 as _sha256  # called directly: a bundle is ten thousand of each hash
 from itertools import pairwise
 
 from bpci_node.auction.auction_bundle import KEYS_OF_PROOF, AuctionBundle, Body, BucketRow, Row, post_quantum_message
-from bpci_node.auction.candidates import Origin, entry_leaf
+from bpci_node.auction.candidates import Origin, entry_hashes, leaf_bytes
 from bpci_node.auction.certificate import verify_certificate
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lists import ForcedLeaf, forced_root, lists_root
@@ -23,6 +24,7 @@ from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import BpciError, FormatError, ProofError
 from bpci_node.mempool.bucket_key import BucketKey, mesh_leaf
 from bpci_node.mempool.entry import check_destination, decode_entry, make_entry
+from bpci_node.mempool.entry_leaf import OrderKey
 from bpci_node.mempool.target import MIN_GAS
 from bpci_node.mempool.verkle.proof import VerkleProof
 from bpci_node.mempool.verkle.verify import verify_opening
@@ -133,18 +135,21 @@ def _check_body(bundle: AuctionBundle, body: Body) -> None:
         raise ProofError("the header counts other entries than there are", code="bundle.count")
     if sum(row.gas for row in body.entries) != header.gas_used:
         raise ProofError("the entries' gas is not what the header says", code="bundle.gas")
-    leaves = [row.leaf_bytes() for row in rows]
-    ran = [
-        merkle.leaf_hash(entry_leaf(row.origin, row.commit_id, row.raw, leaf))
+    leaves = [leaf_bytes(row[3:12]) for row in rows]
+    # A row begins with bucket, origin, commit id; the commit of what was never hidden is not part of the leaf.
+    hidden = Origin.REVEALED
+    parts = (
+        (row[1], row[2] if row[1] <= hidden else None, row[12], leaf)
         for row, leaf in zip(body.entries, leaves, strict=False)
-    ]
-    if merkle.root_of(ran) != header.entries_root:
+    )
+    if merkle.root_of(entry_hashes(parts)) != header.entries_root:
         raise ProofError("the entries do not lead to the header's entries_root", code="bundle.entries_root")
     _check_arrivals(header, rows)
-    merged = merge([_item(row, bundle.terms) for row in rows], bundle.terms.gas_limit, forced_gas(bundle.terms))
+    items = _items(rows, bundle.terms)
+    merged = merge(items, bundle.terms.gas_limit, forced_gas(bundle.terms))
     _check_order(body, merged)
     _check_forced(bundle, body, merged)
-    _check_members(bundle.buckets, body, rows, leaves)
+    _check_members(bundle.buckets, body, items, leaves)
 
 
 def _check_arrivals(header: AuctionHeader, rows: tuple[Row, ...]) -> None:
@@ -152,20 +157,25 @@ def _check_arrivals(header: AuctionHeader, rows: tuple[Row, ...]) -> None:
     window = header.window
     opens, first = window.opens_ms, window.first_seq
     end = first + header.commits
+    revealed, carried = Origin.REVEALED, Origin.CARRIED
     for number, row in enumerate(rows):
-        if row.origin == Origin.REVEALED:
-            holds = first <= row.arrival_seq < end and row.ts == opens
-        elif row.origin == Origin.CARRIED:
-            holds = row.ts <= opens
+        origin, ts, arrival = row[1], row[8], row[9]
+        if origin == revealed:
+            holds = first <= arrival < end and ts == opens
+        elif origin == carried:
+            holds = ts <= opens
         else:
-            holds = row.arrival_seq == 0 and row.ts == opens
+            holds = arrival == 0 and ts == opens
         if not holds:
             raise ProofError(f"entry {number} has an arrival that it can't have", code="bundle.arrival", entry=number)
 
 
-def _item(row: Row, terms: TargetTerms) -> Item:
-    key = (row.origin, (-row.fee_per_w, row.arrival_seq, row.txid))
-    return Item(key, row.sender, row.nonce, row.gas, len(row.raw), row.fee_per_w >= terms.base_fee_wei)
+def _items(rows: tuple[Row, ...], terms: TargetTerms) -> list[Item]:
+    base_fee = terms.base_fee_wei
+    return [
+        Item((origin, (-fee, arrival, txid)), sender, nonce, gas, len(raw), fee >= base_fee)
+        for _, origin, _, txid, sender, nonce, fee, gas, _, arrival, _, _, raw in rows
+    ]
 
 
 def _check_order(body: Body, merged: Merged) -> None:
@@ -213,18 +223,18 @@ def _check_forced(bundle: AuctionBundle, body: Body, merged: Merged) -> None:
         raise ProofError("what became of forced entries is not what the header says", code="bundle.forced")
 
 
-def _check_members(buckets: tuple[BucketRow, ...], body: Body, rows: tuple[Row, ...], leaves: list[bytes]) -> None:
+def _check_members(buckets: tuple[BucketRow, ...], body: Body, items: list[Item], leaves: list[bytes]) -> None:
     """Check that each entry stands in the bucket that it names."""
-    members: list[list[tuple[tuple[int, int, bytes], bytes]]] = [[] for _ in buckets]
-    for row, leaf in zip(rows, leaves, strict=True):
-        members[row.bucket].append(((-row.fee_per_w, row.arrival_seq, row.txid), leaf))
+    members: list[list[tuple[OrderKey, bytes]]] = [[] for _ in buckets]
+    for row, item, leaf in zip((*body.entries, *body.left_out), items, leaves, strict=True):
+        members[row[0]].append((item[0][1], leaf))
     if len(body.positions) != len(buckets) or len(body.paths) != len(buckets):
         raise ProofError("the opened buckets are not those of the entries", code="bundle.buckets")
     for bucket, inside, positions, path in zip(buckets, members, body.positions, body.paths, strict=True):
         if not inside or len(positions) != len(inside):
             raise ProofError("a bucket is opened at other places than its entries'", code="bundle.buckets")
         inside.sort()
-        opened = [(place, merkle.leaf_hash(leaf)) for place, (_, leaf) in zip(positions, inside, strict=True)]
+        opened = [(place, _sha256(b"\x00" + leaf).digest()) for place, (_, leaf) in zip(positions, inside, strict=True)]
         _follow(opened, bucket.size, path, bucket.merkle_root, "a bucket's")
 
 

@@ -1,9 +1,10 @@
 """Selection of version 2: which candidates of a window run, in which order, and why each other one doesn't.
 
-Candidates are ordered inside each bucket independently, then the buckets are merged: again and again, of the candidates
-that are each their sender's next one, the first by origin, fee rate (descending), arrival, txid is looked at. It runs
-if it pays the base fee and there is room; otherwise it is passed over, with all that its sender has behind it. As long
-as entries that notaries force in wait, room for them, up to their share of the gas limit, is kept free from all others.
+Candidates are ordered inside each bucket independently, then the buckets are merged; one sort does both, since the
+order inside a bucket is that of the merge. Again and again, of the candidates that are each their sender's next one,
+the first by origin, fee rate (descending), arrival, txid is looked at. It runs if it pays the base fee and there is
+room; otherwise it is passed over, with all that its sender has behind it. As long as entries that notaries force in
+wait, room for them, up to their share of the gas limit, is kept free from all others.
 
 The result depends on the set of candidates alone. Selecting again among those that run, and those of the others that
 are shown, gives the same for each of them: that is how a verifier, who does not see the rest, checks both.
@@ -118,12 +119,11 @@ def select_window(candidates: Sequence[Candidate], terms: TargetTerms, *, carry:
     """
     if len(candidates) > MAX_CANDIDATES:
         raise LimitError(f"a window has at most {MAX_CANDIDATES} candidates", code="header.candidates")
-    ordered = _in_bucket_order(candidates)
-    merged = merge([_item(candidate) for candidate in ordered], terms.gas_limit, forced_gas(terms))
-    winners = tuple(ordered[number] for number in merged.ran)
+    merged = merge([_item(candidate) for candidate in candidates], terms.gas_limit, forced_gas(terms))
+    winners = tuple(candidates[number] for number in merged.ran)
     excluded = tuple(
-        Exclusion(ordered[number], cause, None if by is None else ordered[by])
-        for number, (cause, by) in sorted(merged.causes.items())
+        Exclusion(candidates[number], cause, None if by is None else candidates[by])
+        for number, (cause, by) in sorted(merged.causes.items(), key=lambda item: candidates[item[0]].merge_key)
     )
     carried, lost = [], []
     for item in excluded:
@@ -194,21 +194,17 @@ def _queues(
 
     Notes what is there twice, and what has a nonce that another one has.
     """
-    ordered = sorted((item.key, number) for number, item in enumerate(items))
+    ordered = sorted((item[0], number) for number, item in enumerate(items))
+    if len({item[1] for item in items}) == len(items) == len({item[0][1][2] for item in items}):
+        return {}, ordered  # one item of each sender: nothing is behind anything
     first_of: dict[bytes, int] = {}
     by_sender: dict[bytes, list[int]] = {}
-    is_plain = True
     for key, number in ordered:
         first = first_of.setdefault(key[1][2], number)
         if first != number:
             causes[number] = (Cause.DUPLICATE, first)
-            is_plain = False
             continue
-        queue = by_sender.setdefault(items[number].sender, [])
-        is_plain = is_plain and not queue
-        queue.append(number)
-    if is_plain:  # one item of each sender: its queue is empty
-        return {}, ordered
+        by_sender.setdefault(items[number].sender, []).append(number)
     queues: dict[bytes, list[int]] = {}
     heads = []
     for sender, found in by_sender.items():
@@ -227,20 +223,8 @@ def _queues(
     return queues, heads
 
 
-def _in_bucket_order(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates origin by origin, each bucket in its own order, buckets in the order of their keys."""
-    buckets: dict[tuple[int, bytes], list[Candidate]] = {}
-    for candidate in candidates:
-        buckets.setdefault((int(candidate.origin), candidate.entry.bucket_key), []).append(candidate)
-    ordered: list[Candidate] = []
-    for _, bucket in sorted(buckets.items()):
-        bucket.sort(key=lambda candidate: candidate.entry.leaf.order_key)
-        ordered += bucket
-    return ordered
-
-
 def _item(candidate: Candidate) -> Item:
     entry = candidate.entry
     leaf = entry.leaf
-    key = (int(candidate.origin), leaf.order_key)
+    key = (int(candidate.origin), (-leaf.fee_per_w, leaf.arrival_seq, leaf.txid))
     return Item(key, leaf.sender, leaf.nonce, leaf.gas, len(entry.transaction.raw), entry.pays_base_fee)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256 as _sha256  # called directly: a window is ten thousand of each hash
+from operator import attrgetter
 
 from bpci_node.auction.auction_bundle import KEYS_OF_PROOF, BucketRow
 from bpci_node.auction.candidates import Candidate, leaf_bytes
 from bpci_node.mempool.bucket_key import bucket_id, mesh_leaf
 from bpci_node.mempool.bucket_leaf import topk_digest
+from bpci_node.mempool.entry_leaf import EntryLeaf, OrderKey
 from bpci_node.mempool.verkle.opening import Opening
 from bpci_node.mempool.verkle.tree import VerkleTree
 from bpci_node.primitives import merkle
 from bpci_node.primitives.fields import MAX_INT
+
+_members_of = attrgetter("txid", "sender", "nonce", "fee_per_w", "gas", "ts", "arrival_seq", "qos", "opaque")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,10 @@ class WindowTrees:
     def _add(self, target: str, key: bytes, place: int, members: list[Candidate]) -> None:
         leaves = [candidate.entry.leaf for candidate in members]
         if len(members) > 1:
-            members.sort(key=lambda candidate: candidate.entry.leaf.order_key)
-            leaves = [candidate.entry.leaf for candidate in members]
-        encoded = [leaf_bytes(candidate.entry) for candidate in members]
+            leaves.sort(key=_order_key)
+        encoded = [leaf_bytes(_members_of(leaf)) for leaf in leaves]
         self.leaves.update(zip((leaf.txid for leaf in leaves), encoded, strict=True))
-        hashes = [merkle.leaf_hash(item) for item in encoded]
+        hashes = [_sha256(b"\x00" + item).digest() for item in encoded]
         row = BucketRow(
             key=key,
             place=place,
@@ -102,6 +106,10 @@ class WindowTrees:
         self._rows[key] = row
         self._verkle.set(key, row.leaf(target).digest())
         self._mesh.append(mesh_leaf(bucket_id(target, key), row.merkle_root))
+
+
+def _order_key(leaf: EntryLeaf) -> OrderKey:
+    return leaf.order_key
 
 
 def _prove(hashes: list[bytes], places: Sequence[int]) -> tuple[bytes, ...]:

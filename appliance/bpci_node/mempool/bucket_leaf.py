@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bpci_node.primitives.codec import encode
 from bpci_node.primitives.hashing import sha256
+from bpci_node.primitives.record import save_record
 
 LEAF_VERSION = 1
 TOP_K = 16
@@ -39,7 +39,7 @@ class BucketLeaf:
 
     def encode(self) -> bytes:
         """Return the leaf's bytes: a canonical CBOR list in the order of the specification."""
-        return encode(
+        return save_record(
             [
                 LEAF_VERSION,
                 self.bucket_id,

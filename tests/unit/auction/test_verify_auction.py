@@ -4,7 +4,7 @@ import pytest
 
 from bpci_node.auction.auction_bundle import AuctionBundle, Row, post_quantum_message
 from bpci_node.auction.bundle import Bundle
-from bpci_node.auction.candidates import Origin
+from bpci_node.auction.candidates import Origin, leaf_bytes
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lists import (
     INCLUSIONS,
@@ -15,6 +15,7 @@ from bpci_node.auction.lists import (
     sign_list,
     verify_list,
 )
+from bpci_node.auction.outcome import Kind, Outcome
 from bpci_node.auction.seal_auction import draft_window
 from bpci_node.auction.verify_auction import verify_auction, verify_decoded
 from bpci_node.auction.window_selection import Cause
@@ -30,6 +31,7 @@ from tests.unit.auction.sealed import (
     hidden,
     members,
     public,
+    stakes_of,
     txid,
 )
 
@@ -351,3 +353,13 @@ def test_rows_and_leaves_have_the_same_bytes(sealed, world):
     for row in (*sealed.body.entries, *sealed.body.left_out):
         assert isinstance(row, Row)
         assert row.leaf_bytes() == leaves[row.txid]
+
+
+def test_leaves_and_outcomes_that_are_put_together_by_hand_are_those_of_the_encoder(world):
+    numbers = (0, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**63 - 1)
+    for number in numbers:
+        leaf = replace(world[0].entry.leaf, nonce=number, fee_per_w=number, gas=number, ts=number, arrival_seq=number)
+        for found in (leaf, replace(leaf, qos=number % 256, opaque=b"n" * (number % 65))):
+            assert leaf_bytes(tuple(found.as_list()[1:])) == found.encode()
+        outcome = Outcome(b"\x01" * 32, stakes_of(world)[0].account, number % 256, Kind.WON, number)
+        assert outcome.encode() == codec.encode(outcome.as_list())
