@@ -172,7 +172,7 @@ def test_a_body_that_would_unfold_into_more_than_it_is_costs_nothing(node: Any) 
     """Ten levels of a list that repeats its one item ten times, shared by references, would be ten billion items."""
     shared = b"\xd8\x1c\x8a" * 9 + b"\xf6" + b"\xd8\x1d\x00" * 81
     many = codec.encode({"v": 1, "target": T, "raws": [b""] * 5_001})
-    with httpx.Client(base_url=node.url, headers={"Content-Type": "application/cbor"}, timeout=5) as http:
+    with httpx.Client(base_url=node.url, headers={"Content-Type": "application/cbor"}, timeout=60) as http:
         for body in (shared, many, b"\x9b" + b"\xff" * 8, b"\x5b" + b"\xff" * 8):
             answer = http.post("/v1/entries/batch", content=body)
             assert answer.status_code == 400, answer.text

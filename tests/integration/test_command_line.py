@@ -219,7 +219,7 @@ def test_the_owners_socket_is_refused_to_another_user(start: Callable[..., Any],
     assert node.process.poll() is None
     with node.owner() as owner:
         owner.stop()
-    assert node.process.wait(5) == 0
+    assert node.process.wait(60) == 0
 
 
 def test_a_dead_socket_is_replaced_and_a_living_one_is_not(start: Callable[..., Any], bpci: Run) -> None:

@@ -67,7 +67,7 @@ def run(bpci: Callable[..., Any]) -> Callable[..., Any]:
 
 def in_step(*nodes: Any) -> dict[str, Any]:
     """Wait until the nodes stand at one height with one root, and return where that is."""
-    for _ in range(300):
+    for _ in range(1200):
         ledgers = []
         for node in nodes:
             with node.client() as client:

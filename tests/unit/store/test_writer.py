@@ -23,10 +23,10 @@ def hold(store: Store) -> threading.Event:
 
     def write(_connection: sqlite3.Connection) -> None:
         entered.set()
-        release.wait(5)
+        release.wait(60)
 
     store.writer.submit(write)
-    entered.wait(5)
+    assert entered.wait(60)
     return release
 
 

@@ -33,9 +33,9 @@ class Elsewhere:
 
 @pytest.mark.parametrize("ahead_ms", [0, 5000, -5000])
 def test_the_offset_is_known_to_within_the_exchange(ahead_ms: int) -> None:
-    offset, uncertainty = offset_ms(Elsewhere(ahead_ms, delays=[0.05]))
+    offset, uncertainty = offset_ms(Elsewhere(ahead_ms, delays=[0.4]))
     assert abs(offset - ahead_ms) <= uncertainty + 1
-    assert uncertainty < 40  # the quicker exchanges count
+    assert uncertainty < 190  # the quicker exchanges count
 
 
 def test_a_steered_clock_passes_and_an_unsteered_one_is_warned_of(tree: Any) -> None:
