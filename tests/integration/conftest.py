@@ -122,10 +122,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         environment: dict[str, str] | None = None,
         limits: LimitsSection = LimitsSection(),  # noqa: B008 - frozen
         ledger: LedgerSection | None = None,
+        adapt: Callable[[NodeConfig], NodeConfig] = lambda config: config,
     ) -> Running:
         home = tmp_path / name
         port = ports.setdefault(name, free_port())
         config = _config(home, port, network_file=network_file, state_dir=state_dir, limits=limits, ledger=ledger)
+        config = adapt(config)
         (home / "node.toml").write_text(dump(config))
         with (home / "node.log").open("ab") as log:
             process = subprocess.Popen(
