@@ -116,9 +116,11 @@ def test_whenever_it_is_killed_a_node_goes_on_with_one_order_and_one_chain_of_bu
     for life in range(lives):
         node = start()
         part = raws[life * 400 : (life + 1) * 400]
-        stop = threading.Event()
+        stop, before = threading.Event(), len(receipts)
         threads = [load(node, part[half::2], receipts) for half in (0, 1)] + [seal_until(node, stop)]
-        time.sleep(moments.uniform(0.02, 0.6))
+        while len(receipts) < before + 20 and threads[0].is_alive():  # a batch, however slow the machine is
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.5))
         node.kill()
         stop.set()
         for thread in threads:
