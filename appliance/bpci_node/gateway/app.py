@@ -10,6 +10,7 @@ from bpci_node.gateway.api import Api
 from bpci_node.gateway.explorer import explorer_pages
 from bpci_node.gateway.faucet_page import faucet_page
 from bpci_node.gateway.pages import Pages
+from bpci_node.gateway.routes_auction import auction_routes
 from bpci_node.gateway.routes_entries import entry_routes
 from bpci_node.gateway.routes_faucet import faucet_routes, owner_faucet_routes
 from bpci_node.gateway.routes_ledger import ledger_routes, owner_ledger_routes
@@ -19,6 +20,7 @@ from bpci_node.gateway.routes_pools import pool_routes
 from bpci_node.gateway.routes_proofs import proof_routes
 from bpci_node.gateway.routes_registry import registry_routes
 from bpci_node.gateway.routes_society import society_routes
+from bpci_node.gateway.routes_stream import stream_routes
 
 
 def public_app(api: Api, pages: Pages) -> FastAPI:
@@ -26,7 +28,7 @@ def public_app(api: Api, pages: Pages) -> FastAPI:
     app = FastAPI(title="BPCI node", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     for routes in (health_routes, node_routes, ledger_routes, entry_routes, pool_routes, proof_routes, registry_routes):
         app.include_router(routes(api))
-    for routes in (society_routes, faucet_routes):
+    for routes in (society_routes, faucet_routes, auction_routes, stream_routes):
         app.include_router(routes(api))
     for page_routes in (*explorer_pages(pages), faucet_page(pages)):
         app.include_router(page_routes)

@@ -18,6 +18,8 @@ log = logging.getLogger("bpci.gateway")
 
 MAX_HELD_BYTES = 128 << 20
 """Bodies of all running requests together."""
+TRY_LATER, FAULT = 1013, 1011
+"""Codes with which a subscription is closed. Source: RFC 6455, section 7.4, and IANA's registry."""
 
 
 class Gate:
@@ -47,6 +49,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        if scope["type"] == "websocket":
+            await self._subscribe(scope, receive, send)
+            return
         if scope["type"] != "http":
             return
         started, status = time.perf_counter(), 500
@@ -89,6 +94,19 @@ class Gate:
             self._held_bytes -= held_bytes
             if self._metrics is not None:
                 self._metrics.note_request(_pattern(scope), status, time.perf_counter() - started)
+
+    async def _subscribe(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one subscription; to open it costs what a request does."""
+        try:
+            if self._rate is not None:
+                self._rate.take(source_of(scope["client"][0] if scope.get("client") else None))
+            await self._app(scope, receive, send)
+        except LimitError:
+            await receive()
+            await send({"type": "websocket.close", "code": TRY_LATER, "reason": "limit.requests"})
+        except Exception:
+            log.exception("a subscription failed: %s", _pattern(scope))
+            await send({"type": "websocket.close", "code": FAULT})
 
     def _date(self) -> bytes:
         """Return the Date header's value, made anew once a second. Source: RFC 9110, section 6.6.1."""

@@ -66,6 +66,12 @@ def takes_bytes(description: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": schema}}}}
 
 
+def takes_cbor(description: str) -> dict[str, Any]:
+    """Return the ``openapi_extra`` of a route whose body is canonical CBOR alone."""
+    schema = {"type": "string", "format": "binary", "description": description}
+    return {"requestBody": {"required": True, "content": {CBOR: {"schema": schema}}}}
+
+
 def install(app: FastAPI) -> None:
     """Let ``app`` give out the completed document."""
 

@@ -14,9 +14,11 @@ import pwd
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bpci_node.errors import AccessError, BpciError, FormatError, LimitError
 from bpci_node.gateway.limits import ConnectionLimit, source_of
@@ -72,6 +74,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Let the connection in, unless there are too many."""
         super().connection_made(transport)
         self._close_now = transport.close
+        self._own_transport = transport
         self.transport = _GentleTransport(transport, self._close)  # type: ignore[assignment]  # delegates all else
         source = source_of(self.client[0] if self.client else None)
         if not self._limit.enter(source):
@@ -131,6 +134,18 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._is_turned_away:
             self._stop_timer()
             super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to a subscription, which keeps its place among the connections."""
+        if self._is_turned_away:
+            return
+        self._stop_timer()
+        source, self._source = self._source, None
+        self.transport = self._own_transport
+        self.ws_protocol_class = partial(  # type: ignore[assignment]  # it is called, and makes one
+            _Subscription, leave=lambda: None if source is None else self._limit.leave(source)
+        )
+        super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
         """The client takes its reply too slowly: give it a while."""
@@ -196,6 +211,37 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
+
+
+class _Subscription(WebSocketsSansIOProtocol):
+    """A connection that became a WebSocket: bounded in what it may send, and in how long it may not read."""
+
+    def __init__(self, *args: Any, leave: Callable[[], None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._leave = leave
+        self._stall: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """The subscriber takes its messages too slowly: give it a while."""
+        super().pause_writing()
+        if self._stall is None:
+            self._stall = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It goes on."""
+        super().resume_writing()
+        self._stop_stall()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count it out."""
+        self._stop_stall()
+        self._leave()
+        super().connection_lost(exc)
+
+    def _stop_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
 
 class OwnerProtocol(LimitedProtocol):

@@ -31,17 +31,21 @@ log = logging.getLogger("bpci.gateway")
 
 BACKLOG = 256
 OWNER_CONNECTIONS = 32
+MESSAGE_BYTES = 1024
+"""Longest message that a subscriber may send; none is waited for."""
 
 
 class Door:
     """One listening socket and the connections that came through it."""
 
-    def __init__(self, app: ASGIApp, protocol: Callable[..., HttpToolsProtocol]) -> None:
+    def __init__(self, app: ASGIApp, protocol: Callable[..., HttpToolsProtocol], *, has_streams: bool) -> None:
         self._config = uvicorn.Config(
             app,
             interface="asgi3",
             http=HttpToolsProtocol,
-            ws="none",
+            ws="websockets-sansio" if has_streams else "none",
+            ws_max_size=MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # bundles are hashes and signatures: nothing to compress
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -124,10 +128,12 @@ async def open_faces(node: Node) -> NodeFaces:
     public = Door(
         Gate(public_app(api, pages), rate=rate, metrics=metrics, refuse=pages.refuse),
         lambda **options: LimitedProtocol(limit=connections, **options),
+        has_streams=True,
     )
     owner = Door(
         Gate(owner_app(api, addresses), rate=None, metrics=None),
         lambda **options: OwnerProtocol(limit=owner_connections, may_enter=may_enter, **options),
+        has_streams=False,
     )
     await owner.open(owner_listening)
     await public.open(listening)

@@ -27,8 +27,9 @@ class ValidatorSection:
 class AuctionSection:
     """How much auctions may take of a validator."""
 
-    commits_per_window: int = 4_096
-    """Commits that a window takes; further ones are refused, not delayed."""
+    commits_per_second: int = 100_000
+    """Commits that the windows of one target and class take: a window of 10 ms a hundredth of it. Further ones are
+    refused, not delayed."""
     peer_requests_per_second: int = 2_000
     """Sustained rate of requests for a notary from one source address; twice as many in a burst."""
     subscribers: int = 256
@@ -50,7 +51,7 @@ def read_auction(reader: TableReader) -> AuctionSection:
     """Read the table ``[auction]``."""
     default = AuctionSection()
     section = AuctionSection(
-        commits_per_window=reader.integer("commits_per_window", 1, 1 << 20, default.commits_per_window),
+        commits_per_second=reader.integer("commits_per_second", 1, 10_000_000, default.commits_per_second),
         peer_requests_per_second=reader.integer(
             "peer_requests_per_second", 1, 1_000_000, default.peer_requests_per_second
         ),

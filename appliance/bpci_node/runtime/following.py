@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from bpci_node.chain.block import decode_signed_block
 from bpci_node.chain.genesis import Genesis, decode_genesis
@@ -146,6 +147,11 @@ class FollowedLedger(Lookups):
                 pause, last = min(2 * pause, MOST_PAUSE_SECONDS), error.code
             await asyncio.sleep(pause)
         log_error(log, "the ledger is not followed any more", self._stopped)
+
+    def catch_up(self) -> None:
+        """Follow now, without waiting for the next turn. Not for the event loop; a failure is left to the next turn."""
+        with suppress(BpciError):
+            self._thread.submit(self.follow).result()
 
     def follow(self) -> None:
         """Take from the network's nodes what follows, until one of them has no more. For one thread at a time.

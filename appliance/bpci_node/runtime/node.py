@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bpci_node import __version__
 from bpci_node.chain.account import account_id_of
@@ -48,6 +48,9 @@ from bpci_node.store.blocks import SqliteBlockStore
 from bpci_node.store.snapshots import SnapshotFiles
 from bpci_node.store.store import Store
 from bpci_node.store.writer import stopping_error
+
+if TYPE_CHECKING:
+    from bpci_node.runtime.auction_duties import AuctionDuties
 
 log = logging.getLogger("bpci.node")
 
@@ -158,6 +161,7 @@ class Node:
         self.faucet = open_faucet(
             config, self.store, self.lookups, self._registry, ledger_id=self.network.ledger_id, counters=self.counters
         )
+        self.auction: AuctionDuties | None = None
         self.upkeep = Upkeep(self.store, self.pools.values(), config.journal, clock_ms, timings=self.timings)
         self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
 

@@ -15,6 +15,8 @@ from typing import Protocol
 
 from bpci_node.errors import BpciError
 from bpci_node.primitives.keys import did_of
+from bpci_node.runtime.auction_config import ValidatorSection
+from bpci_node.runtime.auction_duties import keep_auction
 from bpci_node.runtime.config import NodeConfig
 from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.node import Node
@@ -70,6 +72,8 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
         keepers += [node.upkeep.run(), node.snapshots.run()]
         if node.followed is not None:
             keepers.append(node.followed.run())
+        if config.validator is not None:
+            keepers.append(_keep_auction(node, config.validator))
         tasks = [asyncio.create_task(keeper) for keeper in keepers]
         period = watchdog_seconds()
         if period is not None:
@@ -112,6 +116,15 @@ async def _keep_pools(node: Node) -> None:
     while True:
         await asyncio.sleep(REVISION_SECONDS)
         await node.funding.revise(clock_ms())
+
+
+async def _keep_auction(node: Node, section: ValidatorSection) -> None:
+    """Serve in the auctions; a validator that can't, because of its keys or its disk, does not run on as if it did."""
+    try:
+        await keep_auction(node, section)
+    except BpciError as error:
+        log_error(log, "the validator can't serve in auctions", error)
+        node.stopping.set()
 
 
 async def _keep_membership(node: Node) -> None:

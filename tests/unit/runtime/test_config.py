@@ -77,10 +77,10 @@ def test_every_key_is_read() -> None:
 def test_a_node_with_keys_of_a_validator_is_one_and_any_other_is_none() -> None:
     assert parse(WHOLE, source="node.toml").validator is None
     assert parse(WHOLE, source="node.toml").auction == AuctionSection()
-    text = WHOLE + VALIDATOR + "[auction]\ncommits_per_window = 9\npeer_requests_per_second = 5\nsubscribers = 3\n"
+    text = WHOLE + VALIDATOR + "[auction]\ncommits_per_second = 9\npeer_requests_per_second = 5\nsubscribers = 3\n"
     config = parse(text, source="node.toml")
     assert config.validator == ValidatorSection("file:/k/bls", "file:/k/vrf", "credential:ml-dsa")
-    assert config.auction == AuctionSection(commits_per_window=9, peer_requests_per_second=5, subscribers=3)
+    assert config.auction == AuctionSection(commits_per_second=9, peer_requests_per_second=5, subscribers=3)
     assert parse(dump(config), source="x") == config
 
 

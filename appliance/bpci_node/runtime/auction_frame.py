@@ -1,0 +1,83 @@
+"""What the ledger says of one epoch of auctions, read from this node's own copy of its state."""
+
+from __future__ import annotations
+
+from bpci_node.auction.auction_epoch import AuctionEpoch
+from bpci_node.auction.lines import Lines
+from bpci_node.auction.offences import forfeit_of
+from bpci_node.auction.outcome_list import Stake
+from bpci_node.chain.account import load_account
+from bpci_node.chain.committee import Committee
+from bpci_node.chain.draw import committee_of
+from bpci_node.chain.epochs import load_epochs
+from bpci_node.chain.guardians import load_parameter
+from bpci_node.chain.state import State
+from bpci_node.chain.targets import list_targets, terms_of
+from bpci_node.errors import NotFoundError
+from bpci_node.primitives.record import load_record
+
+
+def frame_of(state: State, ledger_id: str, number: int) -> AuctionEpoch:
+    """Return the frame of an epoch that is drawn.
+
+    Raises:
+        NotFoundError: it has no committee (``auction.no_committee``), or nothing is auctioned (``auction.target``).
+    """
+    epochs = load_epochs(state)
+    terms = {}
+    for target in list_targets(state):
+        try:
+            terms[target] = terms_of(state, target, number)
+        except NotFoundError:
+            continue
+    if not terms:
+        raise NotFoundError("nothing is auctioned in this epoch", code="auction.target")
+    return AuctionEpoch(
+        ledger_id=ledger_id,
+        committee=committee_of(state, number),
+        begins_us=epochs.begins_ms(number) * 1000,
+        ends_us=epochs.begins_ms(number + 1) * 1000,
+        terms=terms,
+    )
+
+
+def find_committee(state: State, number: int) -> Committee | None:
+    """Return the committee of an epoch, ``None`` if it has none."""
+    try:
+        return committee_of(state, number)
+    except NotFoundError:
+        return None
+
+
+def keys_of(state: State, account: str) -> tuple[bytes, ...]:
+    """Return the current Ed25519 keys of an account, none if there is no such account."""
+    found = load_account(state, account)
+    return () if found is None else tuple(key.public_key for key in found.keys)
+
+
+class LedgerLines:
+    """Brings the lines that the ledger holds to a book, each bond once."""
+
+    def __init__(self, epoch: int) -> None:
+        self._prefix = f"auction-line/{epoch}/".encode("ascii")
+        self._opened: dict[tuple[str, str, int], int] = {}
+
+    def reserved(self, target: str, owner: str, tier: int) -> int:
+        """Return how many bonds of a line were brought so far."""
+        return self._opened.get((target, owner, tier), 0)
+
+    def bring(self, state: State, lines: Lines) -> None:
+        """Open what was reserved since the last time."""
+        for key, data in state.entries(self._prefix):
+            target, owner, tier = key.removeprefix(self._prefix).decode("ascii").split("/")
+            name, reserved = (target, owner, int(tier)), load_record(data)["reserved"]
+            if reserved > self._opened.get(name, 0):
+                lines.open(*name, reserved - self._opened.get(name, 0))
+                self._opened[name] = reserved
+
+
+def forfeit_at(state: State, epoch: AuctionEpoch, stake: Stake, target: str) -> int:
+    """Return what an unrevealed commit loses of its bond in an epoch, smallest unit of the target's asset."""
+    tier = epoch.terms[target].tier(stake.tier)
+    base_bps = load_parameter(state, "auction_forfeit_bps")
+    return 0 if tier is None else forfeit_of(tier.bond, base_bps, 0)

@@ -1,0 +1,408 @@
+"""A notary at work: what one validator answers the coordinator and bidders in one epoch.
+
+It believes nothing that it can reckon. Whatever it signs is first remembered by the guard of votes, synced; a reveal is
+in the journal before its receipt is given; so a notary that comes back after a crash contradicts nothing that it said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bpci_node.auction.auction_epoch import AuctionEpoch
+from bpci_node.auction.batch_signature import BatchSignature
+from bpci_node.auction.certificate import Certificate, verify_certificate
+from bpci_node.auction.commit import Commit, verify_commit
+from bpci_node.auction.commit_set import CommitSet
+from bpci_node.auction.header import AuctionHeader
+from bpci_node.auction.lists import verify_list as verify_inclusion_list
+from bpci_node.auction.notary_book import MAX_SKEW_US, NotaryBook
+from bpci_node.auction.outcome import Kind, decode_outcomes, outcomes_root
+from bpci_node.auction.reveal import Reveal, decode_reveals, encode_reveals
+from bpci_node.auction.reveal_receipt import (
+    RevealList,
+    RevealReceipt,
+    issue_reveal_receipts,
+    sign_list,
+    verify_reveal_receipt,
+)
+from bpci_node.auction.window import MAX_COMMITS, WindowId
+from bpci_node.chain.committee import Committee
+from bpci_node.errors import BpciError, FormatError, NotFoundError, ProofError, RefusedError
+from bpci_node.mempool.entry import Entry
+from bpci_node.primitives import codec
+from bpci_node.primitives.fields import Fields
+from bpci_node.runtime.auction_keys import AuctionKeys
+from bpci_node.runtime.auction_messages import blob_of, commits_of, key_of, positions_of, slot_of
+from bpci_node.runtime.auction_peers import Answer, Peer
+from bpci_node.runtime.ledger_clock import LedgerClock
+from bpci_node.runtime.window_draft import (
+    Carried,
+    Forfeits,
+    Proposal,
+    TargetChain,
+    decode_carried,
+    draft_header,
+    handover_window,
+)
+from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, AuctionJournal
+from bpci_node.store.vote_guard import VoteGuard
+
+log = logging.getLogger("bpci.auction")
+
+KeysOf = Callable[[str], tuple[bytes, ...]]
+"""The current Ed25519 keys of an account."""
+
+
+class Notary:
+    """The notary of one seat in one epoch."""
+
+    def __init__(
+        self,
+        epoch: AuctionEpoch,
+        seat: int,
+        *,
+        keys: AuctionKeys,
+        journal: AuctionJournal,
+        guard: VoteGuard,
+        clock: LedgerClock,
+        chains: Mapping[str, TargetChain],
+        keys_of: KeysOf,
+        forfeit: Forfeits,
+        refresh_lines: Callable[[NotaryBook], None],
+        next_committee: Callable[[], Committee | None],
+    ) -> None:
+        """Begin an epoch, and take up what the journal has of it.
+
+        Args:
+            chains: of all targets; extended by final headers.
+            refresh_lines: opens the lines that the ledger has come to hold meanwhile.
+            next_committee: of the next epoch, ``None`` while it is not known.
+        """
+        self.epoch, self.seat = epoch, seat
+        self.book = NotaryBook(epoch, seat)
+        self.peers: Mapping[int, Peer] = {}
+        self._keys, self._journal, self._guard, self._clock = keys, journal, guard, clock
+        self._chains, self._keys_of, self._forfeit = chains, keys_of, forfeit
+        self._refresh_lines, self._next_committee = refresh_lines, next_committee
+        self._taking = asyncio.Lock()
+        self._handed: set[asyncio.Task[None]] = set()
+        self._answers = {
+            "sets": self._on_set,
+            "certified": self._on_certified,
+            "reveals": self._on_handed_reveals,
+            "lists": self._on_lists,
+            "headers": self._on_header,
+            "final": self._on_final,
+        }
+        refresh_lines(self.book)
+
+    async def answer(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Answer one message of another validator.
+
+        Raises:
+            BpciError: why it is refused.
+        """
+        handler = self._answers.get(path)
+        if handler is None:
+            raise NotFoundError("a notary has no such message", code="format.path")
+        return await handler(body)
+
+    # Sets
+
+    async def _on_set(self, body: Mapping[str, Any]) -> Answer:
+        fields = Fields(dict(body), ("commit_set", "commits"), what="a set with its commits", code="seat.message")
+        commit_set = CommitSet.decode(blob_of(fields, "commit_set"))
+        commits = commits_of(fields)
+        async with self._taking:
+            digest = await asyncio.to_thread(self._take_set, commit_set, commits)
+        phases = self.epoch.phases_of(commit_set.window)
+        await asyncio.to_thread(self._guard.remember, slot_of("set", commit_set.window), digest, phases.closes_us)
+        await self._keep_set(commit_set, commits)
+        return {"vote": await asyncio.to_thread(self._keys.bls.sign, digest)}
+
+    def _take_set(self, commit_set: CommitSet, commits: Sequence[Commit]) -> bytes:
+        keys: dict[str, tuple[bytes, ...]] = {}
+
+        def verify(commit: Commit) -> None:
+            if commit.account not in keys:
+                keys[commit.account] = self._keys_of(commit.account)
+            verify_commit(commit, ledger_id=self.epoch.ledger_id, keys=keys[commit.account])
+
+        try:
+            return self.book.take_set(commit_set, commits, verify, self._clock.now_us())
+        except RefusedError as error:
+            if error.code != "commit.no_slot":
+                raise
+            # A line may be in a block that came after this notary looked last.
+            self._refresh_lines(self.book)
+            return self.book.take_set(commit_set, commits, verify, self._clock.now_us())
+
+    async def _keep_set(self, commit_set: CommitSet, commits: Sequence[Commit]) -> None:
+        window = commit_set.window
+        rows = [
+            (key_of(window), window.first_seq + position, commit_set.closed_us, commit.encode())
+            for position, commit in enumerate(commits)
+        ]
+        await asyncio.wrap_future(self._journal.add_commits(self.epoch.number, rows))
+        await asyncio.wrap_future(
+            self._journal.put_window(key_of(window), self.epoch.number, OPEN, commit_set=commit_set.encode())
+        )
+
+    async def _on_certified(self, body: Mapping[str, Any]) -> Answer:
+        names = ("commit_set", "certificate", "commits")
+        fields = Fields(dict(body), names, what="a certified set", code="seat.message")
+        commit_set = CommitSet.decode(blob_of(fields, "commit_set"))
+        certificate = Certificate.from_map(fields.raw("certificate"))
+        await asyncio.to_thread(verify_certificate, self.epoch.committee, commit_set.digest(), certificate)
+        try:
+            self.book.certify(commit_set)
+        except NotFoundError:
+            if fields.is_null("commits"):
+                raise
+            # It was away when the set was closed; two thirds have looked at the commits.
+            commits = commits_of(fields)
+            await asyncio.to_thread(self._refresh_lines, self.book)
+            self.book.restore_set(commit_set, commits)
+            await self._keep_set(commit_set, commits)
+            self.book.certify(commit_set)
+        await asyncio.wrap_future(
+            self._journal.put_window(
+                key_of(commit_set.window),
+                self.epoch.number,
+                CERTIFIED,
+                commit_set=commit_set.encode(),
+                set_certificate=codec.encode(certificate.as_map()),
+            )
+        )
+        return {}
+
+    # Reveals
+
+    async def reveal(self, batch: bytes) -> list[bytes | BpciError]:
+        """Take a bidder's reveals in; return for each its receipt, encoded, or why it is refused.
+
+        Raises:
+            BpciError: not a batch of reveals.
+        """
+        reveals = decode_reveals(batch)
+        results: list[bytes | BpciError] = []
+        taken: list[tuple[int, RevealReceipt, Reveal]] = []
+        for reveal, entry in zip(reveals, await asyncio.to_thread(self._check_reveals, reveals), strict=True):
+            now = self._clock.now_us()
+            try:
+                if isinstance(entry, BpciError):
+                    raise entry
+                self.book.record(reveal, entry, now)
+            except BpciError as error:
+                results.append(error)
+                continue
+            taken.append((len(results), self._unsigned_receipt(reveal, now), reveal))
+            results.append(b"")
+        if taken:
+            receipts = await asyncio.to_thread(issue_reveal_receipts, self._keys.node, [item[1] for item in taken])
+            kept = [
+                (reveal, receipt, receipt.received_us) for (_, _, reveal), receipt in zip(taken, receipts, strict=True)
+            ]
+            await self._keep_reveals(kept)
+            for (position, _, _), receipt in zip(taken, receipts, strict=True):
+                results[position] = receipt.encode()
+            self._hand_over(kept)
+        return results
+
+    def _check_reveals(self, reveals: Sequence[Reveal]) -> list[Entry | BpciError]:
+        found: list[Entry | BpciError] = []
+        for reveal in reveals:
+            try:
+                found.append(self.book.locate(reveal, self._clock.now_us()).check(reveal))
+            except BpciError as error:
+                found.append(error)
+        return found
+
+    def _unsigned_receipt(self, reveal: Reveal, now_us: int) -> RevealReceipt:
+        return RevealReceipt(
+            ledger_id=self.epoch.ledger_id,
+            epoch=self.epoch.number,
+            window=reveal.window,
+            set_digest=self.book.revealed(reveal.window).digest,
+            commit_id=reveal.commit_id,
+            seat=self.seat,
+            received_us=now_us,
+            signed=BatchSignature(0, 1, b"", b""),
+        )
+
+    async def _keep_reveals(self, kept: Iterable[tuple[Reveal, RevealReceipt, int]]) -> None:
+        windows: dict[WindowId, list[tuple[bytes, int, bytes, bytes]]] = {}
+        for reveal, receipt, received_us in kept:
+            row = (reveal.commit_id, received_us, reveal.encode(), receipt.encode())
+            windows.setdefault(reveal.window, []).append(row)
+        for window, rows in windows.items():
+            await asyncio.wrap_future(self._journal.add_reveals(key_of(window), rows))
+
+    def _hand_over(self, kept: Sequence[tuple[Reveal, RevealReceipt, int]]) -> None:
+        """Give other notaries and the coordinator what a bidder gave to this one, behind the bidder's back."""
+        body = {
+            "reveals": encode_reveals([reveal for reveal, _, _ in kept]),
+            "receipts": [receipt.as_map() for _, receipt, _ in kept],
+        }
+
+        async def hand(peer: Peer) -> None:
+            try:
+                await peer.ask("reveals", body)
+            except BpciError as error:
+                log.debug("a notary did not take reveals: %s", error.message)
+
+        for seat, peer in self.peers.items():
+            if seat != self.seat:
+                task = asyncio.create_task(hand(peer))
+                self._handed.add(task)
+                task.add_done_callback(self._handed.discard)
+
+    async def _on_handed_reveals(self, body: Mapping[str, Any]) -> Answer:
+        fields = Fields(dict(body), ("reveals", "receipts"), what="handed reveals", code="seat.message")
+        reveals = decode_reveals(blob_of(fields, "reveals"))
+        receipts = [RevealReceipt.from_map(item) for item in fields.items("receipts", len(reveals))]
+        if [item.commit_id for item in receipts] != [item.commit_id for item in reveals]:
+            raise FormatError("each reveal needs its receipt", code="seat.message")
+        await asyncio.to_thread(self._verify_receipts, receipts)
+        kept = []
+        for reveal, receipt, entry in zip(
+            reveals, receipts, await asyncio.to_thread(self._check_reveals, reveals), strict=True
+        ):
+            if isinstance(entry, BpciError):
+                continue
+            now = self._clock.now_us()
+            try:
+                self.book.record(reveal, entry, now)
+            except RefusedError:
+                continue
+            kept.append((reveal, receipt, now))
+        await self._keep_reveals(kept)
+        return {"taken": len(kept)}
+
+    def _verify_receipts(self, receipts: Sequence[RevealReceipt]) -> None:
+        for receipt in receipts:
+            verify_reveal_receipt(receipt, committee=self.epoch.committee, ledger_id=self.epoch.ledger_id)
+
+    # Lists and headers
+
+    async def _on_lists(self, body: Mapping[str, Any]) -> Answer:
+        fields = Fields(dict(body), ("window", "held"), what="a wish for lists", code="seat.message")
+        window = WindowId.from_list(fields.raw("window"))
+        ends_us = self.epoch.phases_of(window).reveal_ends_us
+        if 0 < ends_us - self._clock.now_us() <= MAX_SKEW_US:
+            await self._clock.sleep_until(ends_us)
+        bits = self.book.list_bits(window, self._clock.now_us())
+        revealed = self.book.revealed(window)
+        found = sign_list(
+            self._keys.node,
+            ledger_id=self.epoch.ledger_id,
+            epoch=self.epoch.number,
+            window=window,
+            set_digest=revealed.digest,
+            seat=self.seat,
+            revealed=bits,
+        )
+        closes_us = self.epoch.phases_of(window).closes_us
+        await asyncio.to_thread(self._guard.remember, slot_of("list", window), found.digest(), closes_us)
+        held = set(positions_of(fields.raw("held")))
+        wanted = [position for position in found.positions() if position not in held]
+        return {
+            "list": found.encode(),
+            "reveals": [reveal.as_map() for reveal in revealed.reveals_of(wanted)],
+            "inclusion": None,
+            "forced": [],
+        }
+
+    async def _on_header(self, body: Mapping[str, Any]) -> Answer:
+        names = ("header", "lists", "reveals", "proposal")
+        fields = Fields(dict(body), names, what="a proposed header", code="seat.message")
+        header = AuctionHeader.decode(blob_of(fields, "header"))
+        window = header.window
+        lists = [RevealList.decode(item) for item in fields.items("lists", len(self.epoch.committee.seats))]
+        reveals = [Reveal.from_map(item) for item in fields.items("reveals", MAX_COMMITS)]
+        proposal = Proposal.from_map(fields.raw("proposal"))
+        digest = await asyncio.to_thread(self._check_header, header, lists, reveals, proposal)
+        now = self._clock.now_us()
+        self.book.vote(window, digest, now)
+        closes_us = self.epoch.phases_of(window).closes_us
+        await asyncio.to_thread(self._guard.remember, slot_of("header", window), digest, closes_us)
+        return {"vote": await asyncio.to_thread(self._keys.bls.sign, digest)}
+
+    def _check_header(
+        self, header: AuctionHeader, lists: Sequence[RevealList], reveals: Sequence[Reveal], proposal: Proposal
+    ) -> bytes:
+        """Make the header again from what is here, and return its digest if it is the same."""
+        window, now = header.window, self._clock.now_us()
+        revealed = self.book.revealed(window)
+        for reveal in reveals:
+            if not revealed.is_held(reveal.commit_id):
+                revealed.hold(reveal, revealed.check(reveal))
+        self.book.check_lists(window, lists)
+        for item in proposal.inclusions:
+            if item.seat >= len(self.epoch.committee.seats) or (item.epoch, item.window) != (header.epoch, window):
+                raise ProofError("an inclusion list is of another window or seat", code="list.signature")
+            verify_inclusion_list(self.epoch.committee.seats[item.seat].node_key, item)
+        phases = self.epoch.phases_of(window)
+        if not phases.reveal_ends_us <= header.time_us <= min(phases.seal_ends_us, now + MAX_SKEW_US):
+            raise RefusedError("the header's time is not within its seal phase", code="window.phase")
+        following = self._next_committee() if window == handover_window(self.epoch, window.target) else None
+        sealed = draft_header(
+            self.epoch,
+            revealed,
+            self._chains[window.target],
+            proposal,
+            seats=sorted(item.seat for item in lists),
+            time_us=header.time_us,
+            next_committee=following,
+            forfeit=self._forfeit,
+        )
+        digest = sealed.draft.header.digest()
+        if digest != header.digest():
+            differing = [name for name, value in header.as_map().items() if value != sealed.draft.header.as_map()[name]]
+            raise RefusedError(
+                f"this notary's own header differs in {', '.join(differing)}", code="seat.header", differing=differing
+            )
+        return digest
+
+    async def _on_final(self, body: Mapping[str, Any]) -> Answer:
+        names = ("header", "certificate", "outcomes", "carried")
+        fields = Fields(dict(body), names, what="a final header", code="seat.message")
+        header = AuctionHeader.decode(blob_of(fields, "header"))
+        certificate = Certificate.from_map(fields.raw("certificate"))
+        carried = await asyncio.to_thread(self._verify_final, header, certificate, fields)
+        await self.take_final(header, certificate, carried)
+        return {}
+
+    def _verify_final(self, header: AuctionHeader, certificate: Certificate, fields: Fields) -> tuple[Carried, ...]:
+        verify_certificate(self.epoch.committee, header.digest(), certificate)
+        outcomes = decode_outcomes(blob_of(fields, "outcomes"))
+        if outcomes_root(outcomes) != header.outcomes_root:
+            raise ProofError("the outcomes are not those of the header", code="outcome.format")
+        items = fields.items("carried", MAX_COMMITS)
+        if any(type(item) is not bytes for item in items):
+            raise FormatError("a carried entry is a byte string", code="seat.message")
+        carried = tuple(decode_carried(item, self.epoch) for item in items)
+        kept = [outcome.commit_id for outcome in outcomes if outcome.kind is Kind.CARRIED]
+        if [item.commit.commit_id for item in carried] != kept:
+            raise ProofError("the carried entries are not those of the outcomes", code="outcome.format")
+        return carried
+
+    async def take_final(self, header: AuctionHeader, certificate: Certificate, carried: Sequence[Carried]) -> None:
+        """Put a header that is final at the end of its target's chain, and let go of its window."""
+        chain = self._chains[header.target]
+        if header.sequence > chain.sequence:
+            chain.extend(header, carried)
+            await asyncio.wrap_future(
+                self._journal.put_window(
+                    key_of(header.window),
+                    header.epoch,
+                    FINAL,
+                    header=header.encode(),
+                    certificate=codec.encode(certificate.as_map()),
+                    carried=[item.encode() for item in carried],
+                )
+            )
+        self.book.forget(header.window)
