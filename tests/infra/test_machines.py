@@ -116,7 +116,7 @@ def test_a_key_on_the_boot_medium_opens_the_wizard_over_ssh_and_nothing_else(lab
         session = pexpect.spawn(
             ssh[0], [*ssh[1:], "-tt", "bpci-setup@127.0.0.1", "id"], dimensions=(24, 80), encoding="utf-8"
         )
-        session.expect("· Welcome", timeout=180)
+        session.expect("· Welcome", timeout=400)
         session.close(force=True)
         assert machine.ssh("true", user="root", key=owner.key).returncode == 255
 

@@ -7,7 +7,7 @@ import re
 from image.qemu import Console
 from tests.infra.appliance import Owner
 
-EMULATED_SECONDS = 120
+EMULATED_SECONDS = 240
 """How long a screen may take to come under emulation on a busy machine."""
 
 
@@ -21,7 +21,7 @@ def go_through(console: Console, owner: Owner, registry_url: str) -> list[str]:
     def sees(pattern: str, timeout: float = EMULATED_SECONDS) -> re.Match[str]:
         return console.wait_for(pattern, timeout)
 
-    sees("Step 1 of 9 · Welcome", 300)
+    sees("Step 1 of 9 · Welcome", 600)
     console.press("enter")
     sees("Checks finished")
     console.press("enter")
