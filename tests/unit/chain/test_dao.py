@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpci_node.chain import dao_members
+from bpci_node.chain import dao_members, delegation
 from bpci_node.chain.assets import balance
 from bpci_node.chain.ballot import find_proposal
 from bpci_node.chain.dao import (
@@ -281,6 +281,7 @@ def test_a_proposer_has_the_right_at_the_start_and_at_the_end(economy, machine, 
     none = {"account": other, "power": 1, "rights": {"invite": False, "propose": False}, "allowance": None}
     decide(economy, machine, dao, action("dao.set_rights", **none))
     refused(machine, make(economy, machine, "execute", dao=dao, proposal=number), "dao.right")
+    refused(machine, make(economy, machine, "propose", economy.other, **again), "dao.right")
     decide(economy, machine, dao, action("dao.expel", account=other))
     refused(machine, make(economy, machine, "execute", dao=dao, proposal=number), "dao.member")
     refused(machine, make(economy, machine, "propose", **(again | {"dao": other})), "dao.unknown")
@@ -377,6 +378,35 @@ def test_what_vests_for_a_treasury_is_taken_by_a_vote(economy, machine, dao):
     economy.do(machine, "vesting.grant", grant)
     decide(economy, machine, dao, action("vesting.claim", grant_id=bytes(16)))
     assert balance(machine.state, dao, "BPI") == 1007
+
+
+@pytest.mark.parametrize(
+    ("what", "body"),
+    [
+        ("accept", {}),
+        ("delegate", {"to": None}),
+        ("divide", {}),
+        ("execute", {"proposal": 1}),
+        ("leave", {}),
+        ("spend", {"asset": "BPI", "to": "bpa1" + "a" * 32, "amount": 1, "reason": bytes(32)}),
+        ("vote", {"proposal": 1, "choice": "yes"}),
+    ],
+)
+def test_nothing_is_done_in_a_dao_that_is_none(economy, machine, refused, what, body):
+    refused(machine, make(economy, machine, what, dao=economy.account(), **body), "dao.unknown")
+
+
+def test_a_proposal_that_is_none_is_not_executed(economy, machine, dao, refused):
+    refused(machine, make(economy, machine, "execute", dao=dao, proposal=9), "governance.unknown")
+
+
+def test_a_member_votes_for_a_bounded_number_of_others(economy, machine, dao, refused, monkeypatch):
+    assert delegation.MAX_DELEGATORS == 64
+    monkeypatch.setattr(delegation, "MAX_DELEGATORS", 1)
+    node = economy.account()
+    economy.do(machine, "dao.delegate", {"dao": dao, "to": node}, economy.other)
+    one_more = make(economy, machine, "delegate", economy.signer(21), dao=dao, to=node)
+    refused(machine, one_more, "governance.delegators")
 
 
 def test_events_are_found_by_the_dao_and_by_its_member(economy, dao):

@@ -122,6 +122,7 @@ def test_an_account_has_a_bounded_number_of_names(economy, machine, refused):
 @pytest.mark.parametrize("role", ["validator", "notary", "miner"])
 def test_a_role_is_the_account_s(economy, guild, machine, refused, role):
     refused(machine, economy.make(machine, "wallet.update", body(economy, role=role)), "wallet.role")
+    refused(machine, economy.make(machine, "wallet.register", body(economy, "b.example", role=role)), "wallet.role")
     signer = economy.signer(50)
     guild.validator(machine, 50)
     guild.do(machine, "registry.register_miner", guild.miner(50), signer)
@@ -139,7 +140,8 @@ def test_what_is_no_address_with_a_url_is_refused_before_any_state(economy, mach
         "stamp": (str(stamped), "format.body"),
         "number": (7, "format.body"),
     }[field]
-    refused(machine, economy.make(machine, "wallet.register", {"address": wrong, "role": "owner"}), code)
+    for kind in ("wallet.register", "wallet.update"):
+        refused(machine, economy.make(machine, kind, {"address": wrong, "role": "owner"}), code)
 
 
 urls = st.sampled_from(["a.example", "b.example", "6.example", "8.example", "a.example/b"])
