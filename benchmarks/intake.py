@@ -24,7 +24,7 @@ import rlp
 from coincurve import PrivateKey, PublicKey
 
 from benchmarks.run import machine
-from bpci_node.cli.devnet import write_files
+from bpci_node.cli.devnet_files import write_files
 from bpci_node.mempool.limits import PoolLimits
 from bpci_node.mempool.receipt import START, next_running_hash
 from bpci_node.mempool.target import TargetConfig

@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.intake import children_of, processor_seconds, real_transactions, shaped_transactions
 from benchmarks.run import machine
-from bpci_node.cli.devnet import write_files
+from bpci_node.cli.devnet_files import write_files
 from bpci_node.errors import BpciError
 from bpci_node.mempool.receipt import verify_receipt
 from bpci_node.network.client import NodeClient

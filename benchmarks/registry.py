@@ -22,7 +22,7 @@ from bpci_node.chain.defaults import default_parameters
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.registration import FLAGS, NODE_TYPES, NodeRecord, store_node
 from bpci_node.chain.state import Overlay, State
-from bpci_node.cli.devnet import write_files
+from bpci_node.cli.devnet_files import write_files
 from bpci_node.consensus.guard import FileSignGuard
 from bpci_node.primitives.bls import BlsSigner, verify_bls
 from bpci_node.primitives.hashing import sha256

@@ -9,7 +9,7 @@ Groups:
   dev    Python environment and compiled wheels
   image  building and booting the image (mmdebstrap, packer, qemu, firmware)
   check  linters that come as distribution packages (shellcheck, packer, vagrant)
-  test   what the test suite runs beside the image (system containers, name spaces, npm for scripts/test-tools.sh)
+  test   what the test suite runs beside the image (system containers, name spaces, a browser, npm for scripts/test-tools.sh)
 Example: scripts/host-setup.sh dev image
 HELP
 }
@@ -33,7 +33,7 @@ packages_of() {
       e2fsprogs zstd rsync openssh-client openssl ;;
     check) echo shellcheck packer vagrant vagrant-libvirt openssh-client ;;
     test)
-      echo mmdebstrap debian-archive-keyring systemd systemd-container dbus iproute2 git openssh-client
+      echo mmdebstrap debian-archive-keyring systemd systemd-container dbus iproute2 git openssh-client chromium fonts-dejavu-core
       # Where npm came with another Node.js than the distribution's, that one stays.
       command -v npm >/dev/null || echo npm
       ;;

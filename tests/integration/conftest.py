@@ -100,8 +100,13 @@ def _config(
         node=NodeSection(home.name, endpoints=(f"http://127.0.0.1:{port}",), capabilities=("auction",)),
         api=ApiSection("127.0.0.1", port),
         owner=OwnerSection(home / "owner.sock", ""),
+        # No heartbeats by themselves, which make blocks: a test that wants them gives a ledger section of its own.
         ledger=ledger
-        or (LedgerSection("embedded", "testnet") if embedded else LedgerSection("network", network_file=network_file)),
+        or (
+            LedgerSection("embedded", "testnet", heartbeat_seconds=0)
+            if embedded
+            else LedgerSection("network", network_file=network_file, heartbeat_seconds=0)
+        ),
         keys=KeysSection(f"file:{home / 'node.key'}", f"file:{home / 'registry.key'}" if embedded else None),
         targets=(TargetSection("eip155:1", 45_000_000, 10_000_000),),
         limits=limits,

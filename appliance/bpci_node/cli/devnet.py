@@ -1,13 +1,9 @@
-"""``bpci devnet``: a node with a ledger of its own on this machine, on loopback, within seconds."""
+"""``bpci devnet``: nodes with a ledger of their own on this machine, on loopback, within seconds."""
 
 from __future__ import annotations
 
 import fcntl
-import os
-import signal
-import socket
-import subprocess
-import sys
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bpci_node.cli.local import default_directory, devnet_place, socket_of
-from bpci_node.cli.output import emit, fields, json_option, say
-from bpci_node.errors import BpciError, HostError, StorageError, UsageError
+from bpci_node.cli.devnet_files import (
+    DASHBOARD_PORT,
+    FAUCET_PORT,
+    MAX_NODES,
+    RPC_PORT,
+    Place,
+    Ports,
+    nodes_of,
+    ports_of,
+    remove_devnet,
+    write_files,
+    write_follower,
+)
+from bpci_node.cli.local import default_directory
+from bpci_node.cli.output import emit, fields, json_option, say, table
+from bpci_node.errors import BpciError, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from bpci_node.network.client import NodeClient
+    from bpci_node.runtime.supervision import NodeProcess
 
-READY_SECONDS = 30.0
-STOP_SECONDS = 10.0
+STEP_SECONDS = 10.0
+"""How long ``up`` waits for those who follow to have what there is."""
 
 dir_option = click.option(
     "--dir",
@@ -32,44 +41,61 @@ dir_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Where it lives.  [default: $XDG_STATE_HOME/bpci/devnet]",
 )
+_port = click.IntRange(1024, 65535)
 
 
 @click.group("devnet")
 def command() -> None:
-    """A node on this machine, within seconds."""
+    """Nodes on this machine, within seconds."""
 
 
 @command.command("up")
 @dir_option
-@click.option("--port", type=click.IntRange(1024, 65535), help="Port of its API.  [default: 8545, or the one it had]")
+@click.option("--nodes", type=click.IntRange(1, MAX_NODES), help="How many.  [default: 1, or as many as it has]")
+@click.option("--port", type=_port, help="Port of the first node's API; the others follow.  [default: 8545]")
+@click.option("--dashboard-port", type=_port, help="Port of its pages.  [default: 8080, without --port]")
+@click.option("--faucet-port", type=_port, help="Port of its faucet's page.  [default: 3000, without --port]")
 @json_option
-def up(*, directory: Path | None, port: int | None, as_json: bool) -> None:
-    """Start the devnet, or say where it already runs.
+def up(
+    *,
+    directory: Path | None,
+    nodes: int | None,
+    port: int | None,
+    dashboard_port: int | None,
+    faucet_port: int | None,
+    as_json: bool,
+) -> None:
+    """Start what of the devnet does not run, or say where it runs.
 
-    A fresh recovery phrase is made at the first start and kept in the directory, readable by you alone.
+    The first node keeps the ledger and is its registry; the others follow it, and are registered. A fresh recovery
+    phrase is made at the first start, and a funded account for you: developer.key. Without --port ports are those that
+    it had, or the defaults; with --port the pages are on the API's port unless theirs is named.
 
     \b
     Examples:
       bpci devnet up
+      bpci devnet up --nodes 4
       bpci devnet up --dir /tmp/two --port 9545 --json
     """
-    home = (directory or default_directory()).absolute()
+    home = _home(directory)
     with _alone(home):
-        pid = _running(home)
-        if pid is not None:
-            place = devnet_place(home)
-            if port is not None and place.url != f"http://127.0.0.1:{port}":
-                raise UsageError(
-                    f"the devnet in {home} already runs at {place.url}",
-                    code="devnet.running",
-                    hint="Stop it first with 'bpci devnet down'.",
-                )
-        else:
-            chosen = port or _former_port(home) or 8545
-            _require_free(chosen)
-            write_files(home, chosen)
-            pid = _start(home)
-        found = _describe(home, pid)
+        present = nodes_of(home)
+        wanted = _ports(home, port, dashboard_port, faucet_port)
+        running = _running(present)
+        if running and ports_of(home) != wanted:
+            raise UsageError(
+                f"the devnet in {home} already runs on other ports",
+                code="devnet.running",
+                hint="Stop it first with 'bpci devnet down'.",
+            )
+        if nodes is not None and nodes < len(present):
+            raise UsageError(
+                f"the devnet in {home} has {len(present)} nodes already",
+                code="devnet.nodes",
+                hint="'bpci devnet reset' lets it begin anew.",
+            )
+        _start_missing(home, nodes or len(present) or 1, wanted, running)
+        found = _describe(home)
     emit(found, as_json, _render)
 
 
@@ -77,20 +103,21 @@ def up(*, directory: Path | None, port: int | None, as_json: bool) -> None:
 @dir_option
 @json_option
 def status(*, directory: Path | None, as_json: bool) -> int:
-    """Say whether the devnet runs, and where. Exit status 1 if it does not.
+    """Say which nodes of the devnet run, where, and whether they are in step. Exit status 1 if not all run.
 
     \b
     Examples:
       bpci devnet status
       bpci devnet status --json
     """
-    home = (directory or default_directory()).absolute()
-    pid = _running(home)
-    if pid is None:
+    home = _home(directory)
+    places = nodes_of(home)
+    running = _running(places)
+    if not running:
         emit({"running": False, "dir": str(home)}, as_json, lambda data: f"no devnet runs in {data['dir']}")
         return 1
-    emit(_describe(home, pid), as_json, _render)
-    return 0
+    emit(_describe(home), as_json, _render)
+    return 0 if len(running) == len(places) else 1
 
 
 @command.command("down")
@@ -104,13 +131,11 @@ def down(*, directory: Path | None, as_json: bool) -> None:
       bpci devnet down
       bpci devnet down --dir /tmp/two
     """
-    home = (directory or default_directory()).absolute()
-    was_running = _running(home) is not None
+    home = _home(directory)
+    was_running = bool(_running(nodes_of(home)))
     if was_running:
         with _alone(home):
-            pid = _running(home)
-            if pid is not None:
-                _stop(pid)
+            _stop(home)
     emit(
         {"running": False, "was_running": was_running, "dir": str(home)},
         as_json,
@@ -118,9 +143,36 @@ def down(*, directory: Path | None, as_json: bool) -> None:
     )
 
 
+@command.command("reset")
+@dir_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def reset(*, directory: Path | None, yes: bool, as_json: bool) -> None:
+    """Stop the devnet and remove its ledger, its keys and everything else that it wrote.
+
+    \b
+    Examples:
+      bpci devnet reset
+      bpci devnet reset --dir /tmp/two --yes
+    """
+    home = _home(directory)
+    if not nodes_of(home) and not (home / "phrase.txt").exists():
+        raise UsageError(f"there is no devnet in {home}", code="devnet.none", hint="'bpci devnet up' begins one.")
+    if not yes:
+        click.confirm(f"Remove the devnet in {home}, with its keys and its ledger?", abort=True, err=True)
+    with _alone(home):
+        _stop(home)
+        remove_devnet(home)
+    emit({"removed": True, "dir": str(home)}, as_json, lambda data: f"the devnet in {data['dir']} is removed")
+
+
+def _home(directory: Path | None) -> Path:
+    return (directory or default_directory()).absolute()
+
+
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Keep a second ``devnet up`` or ``down`` of the same directory waiting."""
+    """Keep a second ``devnet up``, ``down`` or ``reset`` of the same directory waiting."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (home / "devnet.lock").open("a")
@@ -133,206 +185,194 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _running(home: Path) -> int | None:
-    """Return the pid of the node that uses this directory's state, ``None`` if none does.
+def _running(places: list[Place]) -> dict[int, int]:
+    """Return number and pid of every node that runs."""
+    from bpci_node.runtime.supervision import pid_of
 
-    The node holds a lock on its state for as long as it lives, so neither a stale pid nor a reused one misleads.
-    """
+    found = {place.number: pid_of(place.state) for place in places}
+    return {number: pid for number, pid in found.items() if pid is not None}
+
+
+def _ports(home: Path, base: int | None, dashboard: int | None, faucet: int | None) -> Ports:
+    former = ports_of(home)
+    if base is None and former is not None:
+        defaults = former
+    elif base is None:
+        defaults = Ports(RPC_PORT, DASHBOARD_PORT, FAUCET_PORT)
+    else:
+        defaults = former if former is not None and former.base == base else Ports(base, 0, 0)
+    return Ports(defaults.base, dashboard or defaults.dashboard, faucet or defaults.faucet)
+
+
+def _start_missing(home: Path, count: int, ports: Ports, running: dict[int, int]) -> None:
+    """Start every node that does not run. What a failed try started is stopped, what it made is removed."""
+    from bpci_node.runtime.supervision import require_free, start_node, stop_nodes
+
+    places = [Place(home, number) for number in range(1, count + 1)]
+    missing = [place for place in places if place.number not in running]
+    new = [place for place in missing if not place.config.exists()]
+    wanted = [(ports.base + place.number - 1, "--port") for place in missing]
+    if 1 not in running:
+        wanted += [(ports.dashboard, "--dashboard-port"), (ports.faucet, "--faucet-port")]
+    started: list[NodeProcess] = []
     try:
-        with (home / "state" / "lock").open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                text = file.read(32).strip()
-                return int(text) if text.isdigit() else None
-    except OSError:
-        pass
-    return None
-
-
-def _former_port(home: Path) -> int | None:
-    try:
-        return int(devnet_place(home).url.rpartition(":")[2])
-    except UsageError:
-        return None
-
-
-def _require_free(port: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise HostError(
-                f"port {port} is taken{_by_whom(port)}",
-                code="devnet.port",
-                hint=f"Stop that, or choose another port: bpci devnet up --port {port + 1}",
-                port=port,
-            ) from error
-
-
-def _by_whom(port: int) -> str:
-    import psutil
-
-    try:
-        for item in psutil.net_connections("tcp"):
-            if item.status == psutil.CONN_LISTEN and item.laddr and item.laddr.port == port and item.pid:
-                return f" by {psutil.Process(item.pid).name()} (pid {item.pid})"
-    except psutil.Error:
-        pass
-    return " by a process of another user"
-
-
-def write_files(home: Path, port: int) -> None:
-    """Write the devnet's keys, once, and its configuration, anew."""
-    from bpci_node.primitives.keys import derive_keys, new_phrase
-    from bpci_node.runtime.config import (
-        ApiSection,
-        KeysSection,
-        LedgerSection,
-        LimitsSection,
-        NodeConfig,
-        NodeSection,
-        OwnerSection,
-        TargetSection,
-        dump,
-    )
-
-    phrase_file = home / "phrase.txt"
-    if not phrase_file.exists():
-        phrase = new_phrase(os.urandom(32))
-        keys = derive_keys(phrase)
-        _write_secret(home / "node.key", keys.node)
-        _write_secret(home / "registry.key", keys.registry)
-        # Last, so that an interrupted first start makes a new phrase instead of keeping one without its keys.
-        _write_secret(phrase_file, phrase.encode() + b"\n")
-    owner_socket = socket_of(home)
-    owner_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = NodeConfig(
-        state_dir=home / "state",
-        node=NodeSection(name="devnet", flags=("community_operated",), endpoints=(f"http://127.0.0.1:{port}",)),
-        api=ApiSection(listen="127.0.0.1", port=port),
-        owner=OwnerSection(socket=owner_socket, group=""),
-        ledger=LedgerSection(mode="embedded", name="devnet"),
-        keys=KeysSection(node=f"file:{home / 'node.key'}", registry=f"file:{home / 'registry.key'}"),
-        targets=(TargetSection(id="eip155:1", base_fee_wei=45_000_000, fee_bin_wei=10_000_000),),
-        limits=LimitsSection(requests_per_second=1000),
-    )
-    (home / "node.toml").write_text(dump(config))
-
-
-def _write_secret(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-
-
-def _start(home: Path) -> int:
-    """Start the node in the background, and return its pid when it is ready and registered."""
-    package = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
-    with (home / "node.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bpci_node.cli.main", "node", "run", "--config", str(home / "node.toml")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-            env=environment,
-        )
-    try:
-        with _client(home) as client:
-            _await_ready(process, client, home)
-            client.register(None)
-            client.network().save(home / "network.json")
+        for number, option in wanted:
+            if number:
+                hint = f"Stop that, or choose another port: bpci devnet up {option} {min(number + 1, 65_535)}"
+                require_free(number, hint=hint)
+        if missing and missing[0].number == 1:
+            write_files(home, ports.base, ports=ports)
+            started.append(start_node(missing[0].config, missing[0].log))
+            started[0].await_ready(missing[0].socket)
+            _register(missing[0], network_file=home / "network.json")
+        followers = [place for place in missing if place.number > 1]
+        for place in followers:
+            write_follower(place, ports)
+            started.append(start_node(place.config, place.log))
+        for place, process in zip(followers, started[len(started) - len(followers) :], strict=True):
+            process.await_ready(place.socket)
+            _register(place)
+        _await_step([place for place in places if place.number > 1])
     except BaseException:
-        process.terminate()
+        stop_nodes([item.pid for item in started])
+        for item in started:
+            item.process.wait()
+        _remove_new(home, new)
         raise
-    return process.pid
 
 
-def _client(home: Path) -> NodeClient:
+def _await_step(followers: list[Place]) -> None:
+    """Wait until followers have the blocks that the first node had a moment ago; one that never has them shows it."""
+    end = time.monotonic() + STEP_SECONDS
+    while followers and time.monotonic() < end:
+        ahead = _describe_node(Place(followers[0].home, 1), None)["height"] or 0
+        if all((_describe_node(place, None)["height"] or 0) >= ahead for place in followers):
+            return
+        time.sleep(0.1)
+
+
+def _is_in_step(ledger: dict[str, Any] | None, now_ms: int) -> bool:
+    """Tell whether a node has, by what it heard a moment ago, every block that there is."""
+    if ledger is None or ledger["stopped"] is not None or ledger["lag"] != 0:
+        return False
+    return ledger["mode"] == "embedded" or now_ms - (ledger["heard_ms"] or 0) < STEP_SECONDS * 1000
+
+
+def _remove_new(home: Path, new: list[Place]) -> None:
+    """Remove nodes that a failed start had begun to make, or the whole devnet if it began with it."""
+    if any(place.number == 1 for place in new):
+        remove_devnet(home)
+        return
+    for place in new:
+        place.socket.unlink(missing_ok=True)
+        shutil.rmtree(place.directory, ignore_errors=True)
+
+
+def _register(place: Place, *, network_file: Path | None = None) -> None:
     from bpci_node.network.client import NodeClient
 
-    return NodeClient(socket_of(home))
+    with NodeClient(place.socket) as client:
+        client.register(None)
+        if network_file is not None:
+            client.network().save(network_file)
 
 
-def _await_ready(process: subprocess.Popen[bytes], client: NodeClient, home: Path) -> None:
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise HostError(
-                f"the node ended at once: {_last_words(home)}",
-                code="devnet.start",
-                hint=f"Its log is {home / 'node.log'}.",
-            )
-        try:
-            if client.is_ready():
-                return
-        except BpciError:
-            pass
-        time.sleep(0.05)
-    raise HostError(
-        f"the node is not ready after {READY_SECONDS:.0f} s",
-        code="devnet.start",
-        hint=f"Its log is {home / 'node.log'}.",
-    )
+def _stop(home: Path) -> None:
+    """Stop the followers, then who they follow."""
+    from bpci_node.runtime.supervision import stop_nodes
+
+    running = _running(nodes_of(home))
+    first = running.pop(1, None)
+    for pid in [*stop_nodes(list(running.values())), *stop_nodes([] if first is None else [first])]:
+        say(f"the node (pid {pid}) did not stop in time, and was killed")
 
 
-def _last_words(home: Path) -> str:
-    lines = (home / "node.log").read_text(errors="replace").splitlines()
-    return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "no log")
-
-
-def _stop(pid: int) -> None:
-    os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < end:
-        if not _is_alive(pid):
-            return
-        time.sleep(0.05)
-    say(f"the node (pid {pid}) did not stop within {STOP_SECONDS:.0f} s, and is killed")
-    os.kill(pid, signal.SIGKILL)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def _describe(home: Path, pid: int) -> dict[str, Any]:
-    place = devnet_place(home)
-    with _client(home) as client:
-        found = client.owner_status()
+def _describe(home: Path) -> dict[str, Any]:
+    """Return what there is to say of a devnet of which a node runs."""
+    places = nodes_of(home)
+    running = _running(places)
+    ports = ports_of(home) or Ports(RPC_PORT, 0, 0)
+    nodes = [_describe_node(place, running.get(place.number)) for place in places]
+    first = nodes[0]
+    pages = f"http://127.0.0.1:{ports.dashboard or ports.base}/"
+    faucet = f"http://127.0.0.1:{ports.faucet}/" if ports.faucet else f"http://127.0.0.1:{ports.base}/faucet"
+    developer = home / "developer.key"
     return {
         "running": True,
-        "ready": not found["obstacles"],
+        "ready": all(node["ready"] for node in nodes),
         "dir": str(home),
-        "pid": pid,
-        "url": place.url,
-        "owner_socket": str(place.socket),
+        "pid": first["pid"],
+        "url": first["url"],
+        "dashboard_url": pages,
+        "faucet_url": faucet,
+        "owner_socket": str(places[0].socket),
         "network_file": str(home / "network.json"),
         "phrase_file": str(home / "phrase.txt"),
-        "log_file": str(home / "node.log"),
+        "developer_key_file": str(developer) if developer.exists() else None,
+        "developer_account": _developer(developer),
+        "log_file": str(places[0].log),
+        "node": first["node"],
+        "ledger": first["ledger"],
+        "targets": first["targets"],
+        "nodes": nodes,
+    }
+
+
+def _describe_node(place: Place, pid: int | None) -> dict[str, Any]:
+    from bpci_node.network.client import NodeClient
+
+    shown: dict[str, Any] = {"number": place.number, "pid": pid, "url": place.load().node.endpoints[0]}
+    shown |= {"running": pid is not None, "ready": False, "in_step": False, "height": None, "log_file": str(place.log)}
+    shown |= {"node": None, "ledger": None, "targets": None}
+    try:
+        with NodeClient(place.socket) as client:
+            found = client.owner_status()
+    except BpciError:
+        return shown  # it does not run, is starting, or ending
+    return shown | {
+        "ready": not found["obstacles"],
+        "in_step": _is_in_step(found["ledger"], found["time_ms"]),
+        "height": found["ledger"]["height"],
         "node": found["node"],
         "ledger": found["ledger"],
         "targets": found["targets"],
     }
 
 
+def _developer(key_file: Path) -> str | None:
+    from bpci_node.chain.account import account_id_of
+    from bpci_node.primitives.keys import LocalSigner
+
+    return account_id_of(LocalSigner(key_file.read_bytes()).public_key) if key_file.exists() else None
+
+
 def _render(data: dict[str, Any]) -> str:
-    return fields(
-        {
-            "devnet": f"{'ready' if data['ready'] else 'NOT READY'} at {data['url']} (pid {data['pid']})",
-            "node": data["node"]["did"],
-            "account": data["node"]["account"],
-            "ledger": data["ledger"]["id"],
-            "network file": data["network_file"],
-            "owner's socket": data["owner_socket"],
-            "phrase": data["phrase_file"],
-            "log": data["log_file"],
-        }
-    )
+    about = {
+        "devnet": f"{'ready' if data['ready'] else 'NOT READY'} at {data['url']} (pid {data['pid']})",
+        "pages": data["dashboard_url"],
+        "faucet": data["faucet_url"],
+    }
+    if data["node"] is not None:
+        about |= {"node": data["node"]["did"], "account": data["node"]["account"], "ledger": data["ledger"]["id"]}
+    about |= {
+        "network file": data["network_file"],
+        "owner's socket": data["owner_socket"],
+        "phrase": data["phrase_file"],
+        "your account": data["developer_account"] or "none: this devnet began without one",
+        "its key": data["developer_key_file"] or "-",
+        "log": data["log_file"],
+    }
+    shown = fields(about)
+    if len(data["nodes"]) > 1:
+        rows = [
+            [str(node["number"]), str(node["pid"] or "-"), str(node["height"]), _step(node), node["url"]]
+            for node in data["nodes"]
+        ]
+        shown += "\n\n" + table(rows, ["node", "pid", "height", "state", "url"])
+    return shown
+
+
+def _step(node: dict[str, Any]) -> str:
+    if not node["running"]:
+        return "does not run"
+    return "in step" if node["in_step"] else "behind"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from bpci_node.chain.heartbeat import liveness_of, load_beat
 from bpci_node.chain.machine import Machine
@@ -25,6 +25,10 @@ def overview_pages(pages: Pages) -> APIRouter:
 
     @router.get("/")
     async def overview(request: Request) -> Response:
+        server = request.scope.get("server")
+        if server is not None and server[1] is not None and server[1] == node.config.api.faucet_port:
+            return RedirectResponse("/faucet", 307)
+
         def prepare() -> Page:
             status = node.status()
             machine: Machine | None

@@ -36,7 +36,7 @@ MESSAGE_BYTES = 1024
 
 
 class Door:
-    """One listening socket and the connections that came through it."""
+    """Listening sockets of one application, and the connections that came through them."""
 
     def __init__(self, app: ASGIApp, protocol: Callable[..., HttpToolsProtocol], *, has_streams: bool) -> None:
         self._config = uvicorn.Config(
@@ -57,25 +57,25 @@ class Door:
         self._config.load()
         self._protocol = protocol
         self._state = ServerState()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def open(self, listening: socket.socket) -> None:
-        """Accept connections from ``listening``."""
+        """Accept connections from ``listening``, and from every other socket that it was opened for."""
         loop = asyncio.get_running_loop()
 
         def connection() -> HttpToolsProtocol:
             return self._protocol(config=self._config, server_state=self._state, app_state={}, _loop=loop)
 
         if listening.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(connection, sock=listening, backlog=BACKLOG)
+            server = await loop.create_unix_server(connection, sock=listening, backlog=BACKLOG)
         else:
-            self._server = await loop.create_server(connection, sock=listening, backlog=BACKLOG)
+            server = await loop.create_server(connection, sock=listening, backlog=BACKLOG)
+        self._servers.append(server)
 
     async def close(self, grace_seconds: float) -> None:
         """Accept nothing new, let requests finish for ``grace_seconds``, then drop what is left."""
-        if self._server is None:
-            return
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:
@@ -115,14 +115,17 @@ async def open_faces(node: Node) -> NodeFaces:
     api = Api(node, metrics)
     pages = Pages(api)
     rate = RateLimit(limits.requests_per_second, 2 * limits.requests_per_second, code="limit.requests")
-    listening = _listen(config.api.listen, config.api.port)
+    listening: list[socket.socket] = []
     try:
         host = config.api.listen
+        for port in (config.api.port, *filter(None, (config.api.dashboard_port, config.api.faucet_port))):
+            listening.append(_listen(host, port))  # noqa: PERF401 - those before one that fails are closed
         shown = f"[{host}]" if isinstance(ip_address(host), IPv6Address) else host
-        addresses = [f"http://{shown}:{listening.getsockname()[1]}"]
+        addresses = [f"http://{shown}:{item.getsockname()[1]}" for item in listening]
         owner_listening = _listen_owner(config.owner.socket, config.owner.group)
     except BaseException:
-        listening.close()
+        for item in listening:
+            item.close()
         raise
     may_enter = owner_gate(config.owner.group)
     public = Door(
@@ -136,7 +139,8 @@ async def open_faces(node: Node) -> NodeFaces:
         has_streams=False,
     )
     await owner.open(owner_listening)
-    await public.open(listening)
+    for item in listening:
+        await public.open(item)
     return NodeFaces(public, owner, addresses, config.owner.socket)
 
 

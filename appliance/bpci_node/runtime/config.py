@@ -63,6 +63,10 @@ class ApiSection:
     """IP address."""
     port: int = DEFAULT_PORT
     """TCP port, 0 lets the system choose."""
+    dashboard_port: int = 0
+    """A further port of the same address for the node's pages; 0: none."""
+    faucet_port: int = 0
+    """A further port on which the faucet's page is the first one; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class LedgerSection:
     """After how many blocks a snapshot is made; 0: never by itself."""
     keep_blocks: int = 0
     """How many of the last blocks stay, besides all that follow the latest snapshot; 0: every block."""
+    heartbeat_seconds: int = 60
+    """Least time between two heartbeats that the node sends by itself; 0: it sends none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +257,7 @@ def dump(config: NodeConfig) -> str:
             ledger["genesis_file"] = str(config.ledger.genesis_file)
     else:
         ledger["network_file"] = str(config.ledger.network_file)
-    ledger |= {"snapshot_blocks": config.ledger.snapshot_blocks, "keep_blocks": config.ledger.keep_blocks}
+    ledger |= {name: getattr(config.ledger, name) for name in ("snapshot_blocks", "keep_blocks", "heartbeat_seconds")}
     keys = {"node": config.keys.node}
     if config.keys.registry is not None:
         keys["registry"] = config.keys.registry
@@ -268,7 +274,7 @@ def dump(config: NodeConfig) -> str:
                 "endpoints": list(node.endpoints),
                 "instance": node.instance,
             },
-            "api": {"listen": config.api.listen, "port": config.api.port},
+            "api": asdict(config.api),
             "owner": {"socket": str(config.owner.socket), "group": config.owner.group},
             "ledger": ledger,
             "keys": keys,
@@ -303,7 +309,12 @@ def _api(reader: TableReader) -> ApiSection:
         ip_address(listen)
     except ValueError:
         reader.wrong("listen", "an IP address such as 0.0.0.0, 127.0.0.1 or ::")
-    section = ApiSection(listen=listen, port=reader.integer("port", 0, 65535, DEFAULT_PORT))
+    section = ApiSection(
+        listen=listen,
+        port=reader.integer("port", 0, 65535, DEFAULT_PORT),
+        dashboard_port=reader.integer("dashboard_port", 0, 65535, 0),
+        faucet_port=reader.integer("faucet_port", 0, 65535, 0),
+    )
     reader.done()
     return section
 
@@ -335,6 +346,7 @@ def _ledger(reader: TableReader) -> LedgerSection:
         genesis_file,
         snapshot_blocks=reader.integer("snapshot_blocks", 0, 10**9, default.snapshot_blocks),
         keep_blocks=reader.integer("keep_blocks", 0, 10**12, default.keep_blocks),
+        heartbeat_seconds=reader.integer("heartbeat_seconds", 0, 86_400, default.heartbeat_seconds),
     )
     reader.done()
     return section

@@ -18,6 +18,7 @@ from bpci_node.primitives.keys import did_of
 from bpci_node.runtime.auction_config import ValidatorSection
 from bpci_node.runtime.auction_duties import keep_auction
 from bpci_node.runtime.config import NodeConfig
+from bpci_node.runtime.heartbeats import Heartbeats
 from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.node import Node
 from bpci_node.runtime.service import log_error, notify, watchdog_seconds
@@ -69,7 +70,7 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
         log.info("node %s is ready at %s", did_of(node.signer.public_key), where)
         notify(READY=1, STATUS=f"ready at {where}")
         keepers = [_keep_house(node), _keep_membership(node), _keep_pools(node)]
-        keepers += [node.upkeep.run(), node.snapshots.run()]
+        keepers += [node.upkeep.run(), node.snapshots.run(), Heartbeats(node).run()]
         if node.followed is not None:
             keepers.append(node.followed.run())
         if config.validator is not None:
