@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cbor2 import dumps
+
 from bpci_node.errors import FormatError, ProofError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
@@ -40,6 +42,11 @@ class BatchSignature:
     def as_map(self) -> dict[str, Any]:
         """Return the map that is encoded."""
         return {"index": self.index, "size": self.size, "path": self.path, "signature": self.signature}
+
+    def encode(self) -> bytes:
+        """Return the canonical encoding of :meth:`as_map`."""
+        parts = (dumps(self.path), b"\x64size", dumps(self.size), b"\x65index", dumps(self.index))
+        return b"".join((b"\xa4\x64path", *parts, b"\x69signature\x58\x40", self.signature))
 
     @classmethod
     def from_map(cls, value: Any, *, code: str) -> Self:

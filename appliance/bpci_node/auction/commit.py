@@ -8,7 +8,7 @@ which is not on the wire: a commit for one network is none for another. Byte lay
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from cbor2 import dumps
@@ -52,10 +52,29 @@ class Commit:
     signature: bytes
     """By a current Ed25519 key of the account, 64 bytes."""
 
-    @property
-    def commit_id(self) -> bytes:
-        """Its name, 32 bytes: of everything but the signature."""
-        return derive(ID_CONTEXT, self._unsigned())
+    commit_id: bytes = field(init=False, repr=False, compare=False)
+    """Its name, 32 bytes: of everything but the signature."""
+    _unsigned: bytes = field(init=False, repr=False, compare=False)
+    """The entries of the canonical map but for the signature."""
+
+    def __post_init__(self) -> None:
+        """Reckon the name."""
+        # The canonical map is put together by hand, and once: an encoder that looks at each value first takes several
+        # times as long. A test holds it to the codec.
+        unsigned = b"".join(
+            (
+                b"\x61v\x01\x64tier",
+                dumps(self.tier),
+                b"\x66digest\x58\x20",
+                self.digest,
+                b"\x66window",
+                self.window.encoded,
+                b"\x67account",
+                dumps(self.account),
+            )
+        )
+        object.__setattr__(self, "_unsigned", unsigned)
+        object.__setattr__(self, "commit_id", derive(ID_CONTEXT, b"\xa5" + unsigned))
 
     def as_map(self) -> dict[str, Any]:
         """Return the map that is encoded."""
@@ -70,32 +89,11 @@ class Commit:
 
     def message(self, ledger_id: str) -> bytes:
         """Return what is signed, 32 bytes."""
-        return derive(SIGNATURE_CONTEXT, b"\xa6" + self._unsigned()[1:] + b"\x69ledger_id" + dumps(ledger_id))
+        return derive(SIGNATURE_CONTEXT, b"\xa6" + self._unsigned + b"\x69ledger_id" + dumps(ledger_id))
 
     def encode(self) -> bytes:
         """Return the canonical CBOR form."""
-        return b"\xa6" + self._unsigned()[1:] + b"\x69signature\x58\x40" + self.signature
-
-    def _unsigned(self) -> bytes:
-        # The canonical map of everything but the signature, put together by hand; a test holds it to the codec. Every
-        # commit is hashed twice, and an encoder that looks at each value first takes several times as long.
-        window = self.window
-        return b"".join(
-            (
-                b"\xa5\x61v",
-                dumps(VERSION),
-                b"\x64tier",
-                dumps(self.tier),
-                b"\x66digest\x58\x20",
-                self.digest,
-                b"\x66window\x83",
-                dumps(window.target),
-                dumps(window.qlock_ms),
-                dumps(window.index),
-                b"\x67account",
-                dumps(self.account),
-            )
-        )
+        return b"\xa6" + self._unsigned + b"\x69signature\x58\x40" + self.signature
 
     @classmethod
     def from_map(cls, value: Any) -> Self:

@@ -22,7 +22,8 @@ from bpci_node.auction.commit_receipt import Arrival, next_running_hash, order_s
 from bpci_node.auction.commit_set import CommitSet, draft_set, verify_set
 from bpci_node.auction.lines import Lines
 from bpci_node.auction.revealed_window import RevealedWindow
-from bpci_node.auction.window import MAX_AHEAD_US, MAX_COMMITS, Phases, WindowId
+from bpci_node.auction.window import MAX_AHEAD_US, MAX_COMMITS, Phases, WindowId, phases_of
+from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import LimitError, NotFoundError, RefusedError, UsageError
 
 C = TypeVar("C")
@@ -71,6 +72,7 @@ class Due:
 
 @dataclass(slots=True)
 class _Window(Generic[C]):
+    terms: TargetTerms
     phases: Phases
     running_hash: bytes
     stage: Stage = Stage.OPEN
@@ -134,7 +136,7 @@ class CoordinatorBook(Generic[C]):
         The receipt may be given once the arrival is durable.
         """
         name = commit.commit_id
-        return self._append(self._place(commit, name, now_us), commit, name)
+        return self._append(self._place(commit, name, now_us) or self._open(commit.window), commit, name)
 
     def restore_commit(self, commit: Commit) -> Arrival:
         """Take in a commit of the journal again, in the order of its sequence number, whatever time it is.
@@ -150,16 +152,17 @@ class CoordinatorBook(Generic[C]):
         Raises:
             NotFoundError, RefusedError: no such window, or it is over; as :meth:`check`.
         """
-        self._require_open(window, self.epoch.phases_of(window), now_us)
+        self._require_open(self.epoch.phases_of(window), self._windows.get(window), now_us)
         self._open(window)
 
-    def _place(self, commit: Commit, name: bytes, now_us: int) -> _Window[C]:
+    def _place(self, commit: Commit, name: bytes, now_us: int) -> _Window[C] | None:
+        """Return the window that takes the commit, None if it is the first one of its window."""
         window = commit.window
-        terms = self.epoch.terms_of(window)
-        self._require_open(window, self.epoch.phases_of(window), now_us)
+        found = self._windows.get(window)
+        terms = self.epoch.terms_of(window) if found is None else found.terms
+        self._require_open(phases_of(window, terms) if found is None else found.phases, found, now_us)
         if terms.tier(commit.tier) is None:
             raise RefusedError(f"{window.target} has no tier {commit.tier}", code="commit.tier")
-        found = self._windows.get(window)
         if found is not None:
             if name in found.arrivals:
                 raise RefusedError("this commit is in its window already", code="commit.duplicate")
@@ -171,9 +174,9 @@ class CoordinatorBook(Generic[C]):
                     limit=self._capacity[window.qlock_ms],
                 )
         self.lines.require(commit)
-        return found or self._open(window)
+        return found
 
-    def _require_open(self, window: WindowId, phases: Phases, now_us: int) -> None:
+    def _require_open(self, phases: Phases, found: _Window[C] | None, now_us: int) -> None:
         if self._is_halted(phases):
             raise RefusedError("auctions are halted when this window opens", code="window.halted")
         if now_us < phases.opens_us - MAX_AHEAD_US:
@@ -183,7 +186,6 @@ class CoordinatorBook(Generic[C]):
                 opens_us=phases.opens_us,
                 most_us=MAX_AHEAD_US,
             )
-        found = self._windows.get(window)
         if now_us >= phases.closes_us or (found is not None and found.stage is not Stage.OPEN):
             raise RefusedError(
                 "the commit phase of this window is over, by the coordinator's clock",
@@ -201,8 +203,9 @@ class CoordinatorBook(Generic[C]):
     def _open(self, window: WindowId) -> _Window[C]:
         found = self._windows.get(window)
         if found is None:
-            phases = self.epoch.phases_of(window)
-            found = _Window(phases, order_start(self.epoch.ledger_id, self.epoch.number, window))
+            terms = self.epoch.terms_of(window)
+            phases = phases_of(window, terms)
+            found = _Window(terms, phases, order_start(self.epoch.ledger_id, self.epoch.number, window))
             self._windows[window] = found
             heapq.heappush(self._due, (phases.closes_us, Duty.CLOSE, window))
         return found

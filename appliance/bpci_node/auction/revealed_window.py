@@ -25,6 +25,7 @@ class RevealedWindow:
     __slots__ = (
         "_entries",
         "_epoch",
+        "_listed",
         "_lists",
         "_reveals",
         "commits",
@@ -47,6 +48,7 @@ class RevealedWindow:
         self._entries: dict[int, Entry] = {}
         self._reveals: dict[int, Reveal] = {}
         self._lists: dict[int, RevealList] = {}
+        self._listed: dict[int, list[int]] = {}
 
     def position(self, commit_id: bytes) -> int:
         """Return the position in the set of a commit.
@@ -108,6 +110,7 @@ class RevealedWindow:
         if reveals.seat in self._lists:
             raise ProofError("this notary signed another list for the same set", code="reveal.two_lists")
         self._lists[reveals.seat] = reveals
+        self._listed[reveals.seat] = reveals.positions()
 
     @property
     def lists(self) -> tuple[RevealList, ...]:
@@ -119,8 +122,8 @@ class RevealedWindow:
 
         A proposal goes by the lists that it brings: what else came changes nothing about it.
         """
-        chosen = self._lists if seats is None else {seat: self._lists[seat] for seat in seats}
-        return sorted({position for item in chosen.values() for position in item.positions()})
+        chosen = self._listed if seats is None else seats
+        return sorted({position for seat in chosen for position in self._listed[seat]})
 
     def missing(self, seats: Iterable[int] | None = None) -> list[int]:
         """Return those of the listed positions whose reveals are not held, ascending."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.candidates import Candidate, Origin
@@ -42,6 +43,9 @@ from bpci_node.auction.window_selection import select_window
 from bpci_node.errors import BpciError, RefusedError
 from bpci_node.mempool.entry import Entry
 from bpci_node.primitives.hashing import sha256
+
+Named: TypeAlias = tuple[bytes | None, int, bytes]
+"""A candidate by commit, arrival and transaction."""
 
 _UNREADY = frozenset({"window.unknown", "reveal.uncertified"})
 
@@ -77,8 +81,8 @@ class Simulator:
         self._progress: dict[WindowId, Progress] = {}
         self._chains: dict[str, SimulatedChain] = {target: SimulatedChain() for target in epoch.terms}
         self._verified: set[tuple[bytes, bytes]] = set()
-        self._entries: dict[bytes, Entry] = {}
-        self._sealed: dict[bytes, Sealed] = {}
+        self._entries: dict[Reveal, Entry] = {}
+        self._sealed: dict[tuple[WindowFacts, tuple[Named, ...]], Sealed] = {}
 
     def open_line(self, target: str, account: str, tier: int, slots: int) -> None:
         """Reserve bonds: what the ledger would do before the epoch."""
@@ -243,8 +247,8 @@ class Simulator:
         window = progress.result.window
         terms, chain = self.epoch.terms_of(window), self._chains[window.target]
         found = [item for item, _ in chain.carried] + revealed.candidates([item.seat for item in lists])
-        names = [(item.commit_id or b"") + item.entry.leaf.encode() for item in found]
-        key = sha256(repr((facts, names)).encode())
+        names = tuple((item.commit_id, item.entry.leaf.arrival_seq, item.entry.leaf.txid) for item in found)
+        key = (facts, names)
         if key not in self._sealed:
             selection = select_window(found, terms)
             own = [Stake(commit.commit_id, commit.account, commit.tier) for commit in progress.commits]
@@ -354,10 +358,9 @@ class Simulator:
         self.books[seat].record(reveal, self._open(revealed, reveal), self._clock(seat))
 
     def _open(self, revealed: RevealedWindow, reveal: Reveal) -> Entry:
-        key = sha256(reveal.encode())
-        if key not in self._entries:
-            self._entries[key] = revealed.check(reveal)
-        return self._entries[key]
+        if reveal not in self._entries:
+            self._entries[reveal] = revealed.check(reveal)
+        return self._entries[reveal]
 
     def _list(self, seat: int, progress: Progress) -> None:
         notary, window = self.notaries[seat], progress.result.window

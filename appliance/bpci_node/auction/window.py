@@ -8,9 +8,12 @@ knows what time it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any
+
+from cbor2 import dumps
 
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import FormatError
@@ -50,6 +53,8 @@ class WindowId:
     """Class: length of the commit phase, 10, 20, 50 or 100 milliseconds."""
     index: int
     """Windows of this target and class since genesis time, 0 <= index <= ``MAX_INDEX``."""
+    encoded: bytes = field(init=False, repr=False, compare=False)
+    """Canonical CBOR of :meth:`as_list`."""
 
     def __post_init__(self) -> None:
         """Check the form.
@@ -63,21 +68,22 @@ class WindowId:
             raise FormatError(f"the class of a window is one of {QLOCK_MS} ms", code="window.format")
         if type(self.index) is not int or not 0 <= self.index <= MAX_INDEX:
             raise FormatError(f"the index of a window lies between 0 and {MAX_INDEX}", code="window.format")
+        object.__setattr__(self, "encoded", b"\x83" + dumps(self.target) + dumps(self.qlock_ms) + dumps(self.index))
 
     def as_list(self) -> list[Any]:
         """Return the list that is encoded."""
         return [self.target, self.qlock_ms, self.index]
 
     @classmethod
-    def from_list(cls, value: Any) -> Self:
+    def from_list(cls, value: Any) -> WindowId:
         """Read what :meth:`as_list` returned.
 
         Raises:
             FormatError: not the name of a window (``window.format``).
         """
-        if type(value) is not list or len(value) != 3:
+        if type(value) is not list or [type(item) for item in value] != _TYPES:
             raise FormatError("a window is named by target, class and index", code="window.format")
-        return cls(*value)
+        return _named(*value)
 
     @property
     def opens_us(self) -> int:
@@ -93,6 +99,15 @@ class WindowId:
     def first_seq(self) -> int:
         """Sequence number of its first commit; the next ones follow without a gap."""
         return self.index << SEQUENCE_BITS
+
+
+_TYPES = [str, int, int]
+
+
+@lru_cache(maxsize=4_096)
+def _named(target: str, qlock_ms: int, index: int) -> WindowId:
+    """Return the window of that name; commits of the same windows come in by the thousand."""
+    return WindowId(target, qlock_ms, index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,14 @@ def test_a_batch_signature_holds_for_its_statement_in_its_place(size: int, pick:
         verify_batched(COORDINATOR.public_key, "bpci 2026 other v1", statements[index], signed[index])
 
 
+def test_what_is_put_together_by_hand_is_the_canonical_map() -> None:
+    for receipt in RECEIPTS:
+        whole = receipt.statement() | {"signed": receipt.signed.as_map()}
+        assert receipt.signed_bytes() == encode(receipt.statement())
+        assert receipt.encode() == encode(whole)
+        assert CommitReceipt.decode(receipt.encode()) == receipt
+
+
 @pytest.mark.parametrize("change", [{"path": b"\x00"}, {"path": bytes(352)}, {"index": 1}, {"size": 0}, {"size": 1025}])
 def test_a_malformed_batch_signature_is_refused(change: dict[str, object]) -> None:
     value = BatchSignature(0, 1, b"", bytes(64)).as_map() | change
