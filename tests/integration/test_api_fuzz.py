@@ -16,18 +16,22 @@ from hypothesis import strategies as st
 from bpci_node.primitives import codec
 from bpci_node.runtime.config import LimitsSection
 
+ROOT = Path(__file__).parents[2]
 T = "eip155:1"
 UNLIMITED = LimitsSection(requests_per_second=1_000_000, entries_per_second=10_000_000)
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-CBOR_PATHS = (
-    "/v1/entries",
-    "/v1/entries/batch",
-    "/v1/entries/lookup",
-    "/v1/entries/cancel",
-    f"/v1/mempool/{T}/proof",
-    "/v1/commands",
-    "/v1/registry/challenge",
-)
+IN_PATHS = {"target": T, "message": "commits"}
+"""What stands in the place of a path's parameters."""
+
+
+def takers(media_type: str) -> list[str]:
+    """Return every path of the published document to which a body of this type may be posted."""
+    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    return [
+        path.format_map(IN_PATHS)
+        for path, operations in document["paths"].items()
+        if media_type in operations.get("post", {}).get("requestBody", {}).get("content", {})
+    ]
 
 
 @pytest.fixture
@@ -43,8 +47,10 @@ def node(start: Callable[..., Any]) -> Iterator[Any]:
 def fuzz(node: Any, directory: Path, seconds: int) -> None:
     document = httpx.get(f"{node.url}/openapi.json").json()
     for operations in document["paths"].values():
-        for operation in operations.values():
+        for method, operation in list(operations.items()):
             del operation["responses"]["default"]  # each status that occurs must be named
+            if list(operation.get("requestBody", {}).get("content", {})) == ["application/cbor"]:
+                del operations[method]  # the program writes no CBOR; these have their own test below
     path = directory / "openapi.json"
     path.write_text(json.dumps(document))
     (directory / "schemathesis.toml").write_text("")
@@ -148,7 +154,7 @@ def throw(node: Any, examples: int) -> None:
             database=None,
             suppress_health_check=list(HealthCheck),
         )
-        @given(st.sampled_from(CBOR_PATHS), broken_cbor())
+        @given(st.sampled_from(takers("application/cbor")), broken_cbor())
         def one(path: str, body: bytes) -> None:
             answer = http.post(path, content=body)
             assert answer.status_code < 500, (path, body.hex(), answer.text)
@@ -176,3 +182,22 @@ def test_a_body_that_would_unfold_into_more_than_it_is_costs_nothing(node: Any) 
         for body in (shared, many, b"\x9b" + b"\xff" * 8, b"\x5b" + b"\xff" * 8):
             answer = http.post("/v1/entries/batch", content=body)
             assert answer.status_code == 400, answer.text
+
+
+def test_json_that_is_nothing_but_depth_is_refused_everywhere_and_the_node_goes_on(node: Any) -> None:
+    refused = set()
+    with httpx.Client(base_url=node.url, headers={"Content-Type": "application/json"}, timeout=60) as http:
+        for path in takers("application/json"):
+            for body in (
+                b"[" * 500,
+                b"[" * 1_000_000,
+                b'{"v":' * 150_000,
+                b'{"v":' + b"[" * 9_000 + b"]" * 9_000 + b"}",
+            ):
+                answer = http.post(path, content=body)
+                assert 400 <= answer.status_code < 500, (path, answer.text)
+                assert answer.headers["content-type"] == "application/problem+json"
+                if answer.json()["code"] == "format.json":
+                    refused.add(path)
+    # The others look at who asks before they look at what is asked.
+    assert refused >= {"/v1/commands", "/v1/entries", "/v1/entries/batch", "/v1/registry/challenge"}
