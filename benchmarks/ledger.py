@@ -1,11 +1,13 @@
 """The ledger: commands applied, blocks made, the state's tree with a million keys, a restart with it.
 
 Commands are signed transfers with a fee, each of another account to another one, in blocks of 1,000: decoded, checked,
-executed, rooted, and synced to the disk of the temporary directory. Signing them is not part of the figures.
+executed, rooted, and synced to the disk of the temporary directory, with the collector set as a node sets it. Signing
+them is not part of the figures.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import time
@@ -26,6 +28,7 @@ from bpci_node.consensus.embedded import Sequencer
 from bpci_node.primitives.codec import encode
 from bpci_node.primitives.keys import LocalSigner
 from bpci_node.primitives.state_proof import verify_state
+from bpci_node.runtime.process import COLLECTION
 from bpci_node.store.blocks import SqliteBlockStore
 from bpci_node.store.store import Store
 
@@ -95,6 +98,7 @@ def resident() -> int:
 
 def run() -> list[dict[str, Any]]:
     """Return the rows."""
+    gc.set_threshold(*COLLECTION)
     rows: list[dict[str, Any]] = []
     where = machine()
 
@@ -129,6 +133,7 @@ def run() -> list[dict[str, Any]]:
             blocks, busy_seconds = seconds[first_block:][:half], used[first_block:][:half]
             name = f"accounts' {what} transfers on 1,000,000 keys"
             row(f"ledger: block of 1,000, {name}, median", 1e3 * median(blocks), "ms", "<= 350")
+            row(f"ledger: block of 1,000, {name}, best", 1e3 * min(blocks), "ms")
             row(f"ledger: applied, {name}", BLOCK * half / sum(blocks), "commands/s", ">= 3,000")
             row(f"ledger: processor time, {name}", 1e6 * sum(busy_seconds) / BLOCK / half, "us")
         del sequencer
