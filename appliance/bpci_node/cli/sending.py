@@ -32,7 +32,7 @@ guardian_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
     metavar="FILE",
-    help="A guardian's key that approves it; may be given several times.",
+    help="A guardian's key that approves it, or wallet:NAME; may be given several times.",
 )
 network_option = click.option(
     "--network",
@@ -79,7 +79,11 @@ def load_signer(source: KeySource | Path) -> LocalSigner:
         UsageError: it can't be read, or others may read it (``config.key_file``).
         BpciError: a wallet does not open (``keystore.*``).
     """
-    return (KeySource(source) if isinstance(source, Path) else source).signer()
+    if isinstance(source, KeySource):
+        return source.signer()
+    name = str(source).removeprefix("wallet:")
+    is_wallet = name != str(source)
+    return KeySource(None, wallet=name).signer() if is_wallet else KeySource(source).signer()
 
 
 def send(

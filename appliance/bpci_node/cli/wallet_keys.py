@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,9 +28,8 @@ wallets_option = click.option(
     "--wallets",
     "wallets",
     type=click.Path(path_type=Path, file_okay=False),
-    envvar="BPCI_WALLETS",
     metavar="DIR",
-    help="Where wallets lie.  [default: ~/.local/share/bpci/wallets]",
+    help="Where wallets lie.  [default: $BPCI_WALLETS, or ~/.local/share/bpci/wallets]",
 )
 passphrase_option = click.option(
     "--passphrase-file",
@@ -116,10 +116,11 @@ def key_options(*, required: bool) -> Callable[[_Command], _Command]:
 
 
 def directory_of(wallets: Path | None) -> WalletDirectory:
-    """Return the directory that ``--wallets`` means."""
+    """Return the directory that ``--wallets``, or ``BPCI_WALLETS``, means."""
     from bpci_node.host.wallet_directory import WalletDirectory, default_wallets
 
-    return WalletDirectory(wallets or default_wallets())
+    named = os.environ.get("BPCI_WALLETS")
+    return WalletDirectory(wallets or (Path(named) if named else default_wallets()))
 
 
 def open_named(name: str, wallets: Path | None, passphrase_file: Path | None) -> OpenWallet:
