@@ -65,6 +65,13 @@ def test_three_nodes_are_in_step_and_one_that_is_killed_comes_back(home: Path, b
     assert up["ledger"]["id"] in page.text
     assert httpx.get(up["faucet_url"]).headers["location"] == "/faucet"
 
+    # Every node says by itself that it lives, and the list shows it.
+    end = time.monotonic() + 60
+    while {node["liveness"] for node in data_of(bpci("node", "list", "--dir", home, "--json"))} != {"live"}:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    assert "active, live" in bpci("node", "list", "--dir", home).stdout
+
     for killed in (2, 1):
         os.kill(up["nodes"][killed - 1]["pid"], signal.SIGKILL)
         _await_end(up["nodes"][killed - 1]["pid"])

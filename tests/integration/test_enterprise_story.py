@@ -94,7 +94,8 @@ def test_an_enterprise_becomes_a_validator_and_changes_a_rule_by_vote(
         *(part for person in (anna, boris, clara) for part in ("--guardian", person.did)),
         *(part for rule in rules for part in ("--set", rule)),
     )
-    registry = start("registry", ledger=LedgerSection("embedded", "testnet", genesis_file=genesis))
+    section = LedgerSection("embedded", "testnet", genesis_file=genesis, heartbeat_seconds=0)
+    registry = start("registry", ledger=section)
     network = tmp_path / "network.json"
     network.write_text(json.dumps(run("network", "show", registry.url)))
     bank_node, enterprise_node = (start(name, network_file=network) for name in ("bank", "enterprise"))

@@ -240,7 +240,7 @@ def lying(town: Town, store: Store, height: int, block: bytes, checkpoint: bytes
 def test_a_new_node_restores_from_a_snapshot_when_the_blocks_are_gone(
     start: Callable[..., Any], bpci: Callable[..., Any]
 ) -> None:
-    section = LedgerSection("embedded", "testnet", snapshot_blocks=4, keep_blocks=2)
+    section = LedgerSection("embedded", "testnet", snapshot_blocks=4, keep_blocks=2, heartbeat_seconds=0)
     town = Town(start("sequencer", ledger=section))
     town.transfer(12)
     with town.node.client() as client:
@@ -345,7 +345,7 @@ def test_a_network_begins_with_a_genesis_from_a_file(
     made = bpci(*call)
     assert made.returncode == 0, made.stderr
     assert bpci(*call).returncode == 2  # it is there, and is not written over
-    node = start("sequencer", ledger=LedgerSection("embedded", "testnet", genesis_file=file))
+    node = start("sequencer", ledger=LedgerSection("embedded", "testnet", genesis_file=file, heartbeat_seconds=0))
     with node.client() as client:
         assert client.status()["ledger"]["id"] == json.loads(made.stdout)["ledger_id"]
         assert client.ledger.genesis() == file.read_bytes()

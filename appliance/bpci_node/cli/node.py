@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,9 +14,6 @@ from bpci_node.cli.node_duties import capabilities, heartbeat
 from bpci_node.cli.output import emit, fields, json_option, say, table
 from bpci_node.cli.trust import read_file
 from bpci_node.errors import UsageError
-
-if TYPE_CHECKING:
-    from bpci_node.network.client import NodeClient
 
 DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
 MAX_FILE_BYTES = 65_536
@@ -169,17 +167,19 @@ def register(
 @click.option("--type", "node_type", metavar="TYPE", help="Only nodes of this type.")
 @json_option
 def list_nodes(*, directory: Path | None, url: str | None, node_type: str | None, as_json: bool) -> None:
-    """List registered nodes.
+    """List registered nodes, and whether each is heard: live, silent, or not seen yet.
 
     \b
     Examples:
       bpci node list --type bpi-community
       bpci node list --node http://192.0.2.5:8545 --json
     """
-    from bpci_node.network.client import NodeClient
+    from bpci_node.network.registry_client import RegistryClient
 
-    with NodeClient(find_node(directory, url).url) as client:
-        emit(all_nodes(client, node_type), as_json, render_nodes)
+    conditions = {} if node_type is None else {"type": node_type}
+    with closing(RegistryClient(find_node(directory, url).url)) as client:
+        found = [item["node"] | {"liveness": item["liveness"]} for item in client.search(conditions)]
+    emit(found, as_json, render_nodes)
 
 
 @command.command("stop")
@@ -201,18 +201,6 @@ def stop(*, directory: Path | None, socket: Path | None) -> None:
     say("the node is stopping")
 
 
-def all_nodes(client: NodeClient, node_type: str | None) -> list[dict[str, Any]]:
-    """Return every registered node, page by page."""
-    found: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        page = client.nodes(node_type=node_type, after=after, limit=1000)
-        found += page["nodes"]
-        after = page["next"]
-        if after is None:
-            return found
-
-
 def render_nodes(nodes: list[dict[str, Any]]) -> str:
     """Return registered nodes as a table."""
     if not nodes:
@@ -221,7 +209,7 @@ def render_nodes(nodes: list[dict[str, Any]]) -> str:
         [
             node["account"],
             node["node_type"],
-            node["status"],
+            node["status"] if node["liveness"] == node["status"] else f"{node['status']}, {node['liveness']}",
             str(node["registered_height"]),
             " ".join(node["endpoints"]),
         ]
