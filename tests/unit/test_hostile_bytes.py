@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 
 from bpci_node.auction.bundle import Bundle
+from bpci_node.auction.commit import Commit, decode_commits
+from bpci_node.auction.commit_receipt import CommitReceipt
+from bpci_node.auction.commit_set import CommitSet
+from bpci_node.auction.reveal import Reveal, decode_reveals
+from bpci_node.auction.reveal_receipt import RevealList, RevealReceipt
 from bpci_node.chain.activation_token import issue_token, read_token
 from bpci_node.chain.admission import Invitation, decode_invitation, invite
 from bpci_node.chain.block import decode_signed_block
@@ -40,6 +45,8 @@ TIME_MS = 1_770_000_000_000
 MARKS = bytes.fromhex("0001171819 1b203b405b 607b809b9f a0bbbfc0d8 f4f6f9fbff") + rb"""\"[]{}:,~.()/<>"""
 """Heads of CBOR items, and what separates things in text."""
 NAMES = (
+    *("auction commit", "auction commits", "auction receipt", "auction reveal", "auction reveal list"),
+    *("auction reveal receipt", "auction reveals", "auction set"),
     *("activation token", "archive", "block", "bundle", "certificate", "challenge", "challenge in a file"),
     *("checkpoint", "command", "credential", "document", "genesis", "invitation", "json", "key name"),
     *("network file", "snapshot's chunk", "snapshot's manifest", "state proof", "wallet address", "wallet token"),
@@ -125,6 +132,25 @@ def readers():
             lambda data: parse_token(data.decode("latin-1")),
             [f"{item}//secret".encode() for item in addresses],
         ),
+        **auction_readers(),
+    }
+
+
+def auction_readers():
+    """The same for what auctions send."""
+    found = vectors("auction")
+    commits, receipts, reveals, acknowledged = (
+        [binary(item[name]) for item in found["bids"]] for name in ("commit", "receipt", "reveal", "reveal_receipt")
+    )
+    return {
+        "auction commit": (lambda data: Commit.from_map(codec.decode(data)), commits),
+        "auction commits": (decode_commits, [codec.encode([codec.decode(item) for item in commits])]),
+        "auction receipt": (CommitReceipt.decode, receipts),
+        "auction set": (CommitSet.decode, [binary(found["commit_set"]["cbor"])]),
+        "auction reveal": (lambda data: Reveal.from_map(codec.decode(data)), reveals),
+        "auction reveals": (decode_reveals, [codec.encode([codec.decode(item) for item in reveals])]),
+        "auction reveal receipt": (RevealReceipt.decode, acknowledged),
+        "auction reveal list": (RevealList.decode, [binary(found["reveal_list"]["cbor"])]),
     }
 
 
