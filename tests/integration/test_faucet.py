@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bpci_node.chain.account import account_id_of
@@ -14,6 +15,7 @@ from bpci_node.network.faucet_client import FaucetClient
 from bpci_node.primitives.keys import LocalSigner
 from bpci_node.runtime.config import dump, load
 from bpci_node.runtime.faucet_section import FaucetSection
+from tests.integration.conftest import free_port
 
 
 def wallet() -> str:
@@ -72,3 +74,20 @@ def test_a_node_without_a_faucet_says_so(start: Callable[..., Any], bpci: Callab
     assert json.loads(done.stderr)["code"] == "faucet.closed"
     config = load(node.home / "node.toml")
     assert dump(replace(config, faucet=FaucetSection())) == dump(config)
+
+
+def test_a_devnet_has_a_faucet_on_a_port_of_its_own(bpci: Callable[..., Any], tmp_path: Path) -> None:
+    home = tmp_path / "devnet"
+    ports = [free_port() for _ in range(3)]
+    options = ("--port", ports[0], "--dashboard-port", ports[1], "--faucet-port", ports[2])
+    up = bpci("devnet", "up", "--dir", home, *map(str, options), "--json")
+    assert up.returncode == 0, up.stderr
+    try:
+        account = wallet()
+        given = bpci("faucet", "request", account, "--dir", home, "--json")
+        assert given.returncode == 0, given.stderr
+        page = httpx.get(json.loads(up.stdout)["faucet_url"], follow_redirects=True, headers={"Accept": "text/html"})
+        assert page.status_code == 200
+        assert "499,998,500 BPI" in page.text
+    finally:
+        assert bpci("devnet", "down", "--dir", home).returncode == 0

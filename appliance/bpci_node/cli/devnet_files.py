@@ -202,6 +202,7 @@ def _write_config(place: Place, ports: Ports, ledger: LedgerSection, keys: KeysS
         TargetSection,
         dump,
     )
+    from bpci_node.runtime.faucet_section import FaucetSection
 
     port = ports.base + place.number - 1
     place.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -218,6 +219,8 @@ def _write_config(place: Place, ports: Ports, ledger: LedgerSection, keys: KeysS
         keys=keys,
         targets=(TargetSection(id="eip155:1", base_fee_wei=45_000_000, fee_bin_wei=10_000_000),),
         limits=LimitsSection(requests_per_second=1000),
+        # On loopback there is nobody to be kept from taking it all.
+        faucet=FaucetSection(enabled=place.number == 1, work_bits=12, grants_per_source=10_000),
     )
     place.config.write_text(dump(config))
 
