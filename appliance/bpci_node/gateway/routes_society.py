@@ -149,7 +149,7 @@ def society_routes(api: Api) -> APIRouter:
             found = find_proposal(machine.state, roll_of(_dao(machine.state, dao).id), number)
         except RefusedError as error:
             raise NotFoundError(error.message, code=error.code) from error
-        value = {"height": machine.height, "proposal": found, "passes": has_passed(found)}
+        value = {"height": machine.height, "proposal": _shown(found), "passes": has_passed(found)}
         return reply(request, value)
 
     return router
@@ -163,11 +163,17 @@ def _dao(state: State, dao_id: str) -> DaoRecord:
 
 
 def _dpan(item: Dpan) -> dict[str, Any]:
-    """Return the view of a D-PAN, amounts as decimal strings."""
-    view = item.as_map() | {"spent": {"window": item.spent[0], "amount": str(item.spent[1])}}
-    if item.allowance is not None:
-        view["allowance"] = item.allowance.as_map() | {"amount": str(item.allowance.amount)}
+    view: dict[str, Any] = _shown(item.as_map())
     return view
+
+
+def _shown(value: Any) -> Any:
+    """Return a value of the codec's subset with what is called an amount as a decimal string."""
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: str(item) if name == "amount" and type(item) is int else _shown(item) for name, item in value.items()}
 
 
 def _balances(state: State, account: str) -> dict[str, str]:

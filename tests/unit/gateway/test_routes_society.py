@@ -63,6 +63,7 @@ def test_wallets_and_daos_are_found(served, done):
     assert (member["account"], member["status"], member["spent"]["amount"]) == (ACCOUNT, "active", "0")
     proposal = get(f"/v1/daos/{dao}/proposals/1")
     assert (proposal["proposal"]["status"], proposal["passes"]) == ("open", False)
+    assert proposal["proposal"]["actions"][0]["body"]["allowance"] == allowance | {"amount": "5"}
 
 
 def test_governance_wallets_are_listed_with_what_they_hold(served, done):
