@@ -64,6 +64,9 @@ def test_three_nodes_are_in_step_and_one_that_is_killed_comes_back(home: Path, b
     assert page.status_code == 200
     assert up["ledger"]["id"] in page.text
     assert httpx.get(up["faucet_url"]).headers["location"] == "/faucet"
+    assert httpx.get(up["faucet_url"] + "faucet", headers={"accept": "text/html"}).status_code == 200
+    granted = data_of(bpci("faucet", "request", up["developer_account"], "--dir", home, "--json"))
+    assert int(granted["amount"]) == 1_500 * 10**8
 
     # Every node says by itself that it lives, and the list shows it.
     end = time.monotonic() + 60
