@@ -8,7 +8,7 @@ from typing import Any
 from bpci_node.auction.batch_signature import BatchSignature
 from bpci_node.auction.commit import Commit, sign_commit
 from bpci_node.auction.commit_receipt import Arrival, issue_commit_receipts, next_running_hash, order_start
-from bpci_node.auction.commit_set import draft_set, prove_commit, sign_set
+from bpci_node.auction.commit_set import draft_set, set_leaves, sign_set
 from bpci_node.auction.offences import forfeit_of
 from bpci_node.auction.reveal import Reveal, check_reveal, commitment_of, payment_of
 from bpci_node.auction.reveal_receipt import RevealReceipt, bits_of, issue_reveal_receipts, sign_list
@@ -21,6 +21,7 @@ from bpci_node.mempool.entry import Signed, make_entry
 from bpci_node.mempool.native import sign_native
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
+from bpci_node.primitives.merkle import audit_path
 from scripts.make_vectors import DIRECTORY, hexed
 from scripts.mempool_vectors import transaction
 
@@ -172,7 +173,7 @@ def auction() -> dict[str, Any]:
                 "commit": commit.encode(),
                 "commit_id": commit.commit_id,
                 "receipt": receipt.encode(),
-                "path": prove_commit(WINDOW, names, position),
+                "path": audit_path(set_leaves(WINDOW, names), position),
                 "reveal": reveal.encode(),
                 "leaf": revealed.leaf.encode(),
                 "payment": str(payment_of(revealed, TERMS)),

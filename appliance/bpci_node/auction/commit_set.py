@@ -162,23 +162,52 @@ def verify_set_signature(commit_set: CommitSet, *, coordinator: bytes, ledger_id
     verify_object(coordinator, SIGNATURE_CONTEXT, commit_set.signed_value(), commit_set.signature)
 
 
-def prove_commit(window: WindowId, commit_ids: Sequence[bytes], position: int) -> list[bytes]:
-    """Return the audit path of one commit in its set, for :func:`verify_in_set`."""
-    return audit_path(set_leaves(window, commit_ids), position)
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """What stands in a set where a receipt says that its commit stands."""
+
+    commit_id: bytes | None
+    """Another commit's name, 32 bytes; None where the set has no such position."""
+    path: tuple[bytes, ...]
+    """Audit path of that commit, 32-byte hashes."""
 
 
-def verify_in_set(receipt: CommitReceipt, commit_set: CommitSet, path: Sequence[bytes]) -> None:
-    """Check that the commit of a receipt stands in a set where the receipt says.
+def prove_omission(receipt: CommitReceipt, commit_ids: Sequence[bytes]) -> Omission:
+    """Return the proof that a set leaves a commit out, or has it elsewhere than its receipt says.
+
+    Args:
+        commit_ids: of the set, in its order.
+    Raises:
+        ProofError: the commit is where its receipt says (``commit.not_omitted``).
+    """
+    position = receipt.seq - receipt.window.first_seq
+    if not 0 <= position < len(commit_ids):
+        return Omission(None, ())
+    if commit_ids[position] == receipt.commit_id:
+        raise _not_omitted()
+    return Omission(commit_ids[position], tuple(audit_path(set_leaves(receipt.window, commit_ids), position)))
+
+
+def verify_omission(receipt: CommitReceipt, commit_set: CommitSet, omission: Omission) -> None:
+    """Check that a set contradicts a receipt. Both are signed by the coordinator: the caller has verified that.
 
     Raises:
-        ProofError: it does not (``commit.omitted``, ``proof.merkle``); with both signatures valid and no other path
-            this is what an omitting coordinator leaves behind.
+        ProofError: they are not of one window, or the commit is where its receipt says (``commit.not_omitted``), or
+            the other commit is not there (``proof.merkle``).
     """
     same = (receipt.ledger_id, receipt.epoch, receipt.window, receipt.coordinator)
+    if same != (commit_set.ledger_id, commit_set.epoch, commit_set.window, commit_set.coordinator):
+        raise ProofError("receipt and set are not of one window and coordinator", code="commit.not_omitted")
     position = receipt.seq - receipt.window.first_seq
-    if same != (commit_set.ledger_id, commit_set.epoch, commit_set.window, commit_set.coordinator) or not (
-        0 <= position < commit_set.count
-    ):
-        raise ProofError("the set has no place for the commit of this receipt", code="commit.omitted")
-    leaf = leaf_hash(receipt.commit_id + receipt.seq.to_bytes(8))
-    verify_inclusion(leaf, position, commit_set.count, path, commit_set.root)
+    if omission.commit_id is None:
+        if 0 <= position < commit_set.count:
+            raise _not_omitted()
+        return
+    if omission.commit_id == receipt.commit_id:
+        raise _not_omitted()
+    leaf = leaf_hash(omission.commit_id + receipt.seq.to_bytes(8))
+    verify_inclusion(leaf, position, commit_set.count, omission.path, commit_set.root)
+
+
+def _not_omitted() -> ProofError:
+    return ProofError("the set has the commit where its receipt says", code="commit.not_omitted")

@@ -194,17 +194,6 @@ class NotaryBook:
             found.bits = bits_of(found.timely, revealed.set.count)
         return found.bits
 
-    def restore_list(self, reveals: RevealList) -> None:
-        """Take this notary's own list from its journal: the only one that it may sign.
-
-        Raises:
-            ProofError: not its list of this set (``reveal.list``).
-        """
-        if reveals.seat != self.seat:
-            raise ProofError("the list is another notary's", code="reveal.list")
-        self.revealed(reveals.window).add_list(reveals)
-        self._find(reveals.window).bits = reveals.revealed
-
     # Headers
 
     def check_lists(self, window: WindowId, lists: Sequence[RevealList]) -> list[int]:

@@ -142,8 +142,3 @@ class RevealedWindow:
         return [
             Candidate(self._entries[position], Origin.REVEALED, self.commits[position].commit_id) for position in listed
         ]
-
-    def unrevealed(self, seats: Iterable[int] | None = None) -> list[Commit]:
-        """Return the commits that no list names, in their order: their bonds are forfeited in part."""
-        listed = set(self.listed(seats))
-        return [commit for position, commit in enumerate(self.commits) if position not in listed]

@@ -16,8 +16,10 @@ from bpci_node.auction.commit_receipt import (
 )
 from bpci_node.auction.commit_set import (
     CommitSet,
-    prove_commit,
-    verify_in_set,
+    Omission,
+    prove_omission,
+    set_leaves,
+    verify_omission,
     verify_set,
 )
 from bpci_node.auction.window import WindowId
@@ -166,17 +168,38 @@ def test_what_is_no_set_or_receipt_is_refused(data: bytes) -> None:
             decode(data)
 
 
-def test_a_commit_with_a_receipt_is_found_in_the_set_where_the_receipt_says() -> None:
-    for position, receipt in enumerate(RECEIPTS):
-        verify_in_set(receipt, SET, prove_commit(WINDOW, NAMES, position))
-
-
-def test_a_coordinator_that_omits_or_moves_a_commit_with_a_receipt_is_found_out() -> None:
-    omitted = closed(COMMITS[:-1])
+def refused(receipt: CommitReceipt, commit_set: CommitSet, omission: Omission) -> str:
     with pytest.raises(ProofError) as caught:
-        verify_in_set(RECEIPTS[-1], omitted, prove_commit(WINDOW, NAMES[:-1], 0))
-    assert caught.value.code == "commit.omitted"
+        verify_omission(receipt, commit_set, omission)
+    return caught.value.code
+
+
+def test_a_coordinator_that_omits_a_commit_with_a_receipt_is_found_out() -> None:
+    kept = [NAMES[0], *NAMES[2:]]
+    omitted = closed([COMMITS[0], *COMMITS[2:]])
+    verify_omission(RECEIPTS[1], omitted, prove_omission(RECEIPTS[1], kept))
+    assert prove_omission(RECEIPTS[-1], kept) == Omission(None, ())
+    verify_omission(RECEIPTS[-1], omitted, Omission(None, ()))
+
+
+def test_a_coordinator_that_moves_a_commit_with_a_receipt_is_found_out() -> None:
     moved = [NAMES[1], NAMES[0], *NAMES[2:]]
-    with pytest.raises(ProofError) as caught:
-        verify_in_set(RECEIPTS[0], closed([COMMITS[1], COMMITS[0], *COMMITS[2:]]), prove_commit(WINDOW, moved, 0))
-    assert caught.value.code == "proof.merkle"
+    false = closed([COMMITS[1], COMMITS[0], *COMMITS[2:]])
+    for receipt in RECEIPTS[:2]:
+        verify_omission(receipt, false, prove_omission(receipt, moved))
+
+
+def test_a_coordinator_that_kept_its_word_is_never_found_at_fault() -> None:
+    for position, receipt in enumerate(RECEIPTS):
+        with pytest.raises(ProofError) as caught:
+            prove_omission(receipt, NAMES)
+        assert caught.value.code == "commit.not_omitted"
+        path = tuple(merkle.audit_path(set_leaves(WINDOW, NAMES), position))
+        assert refused(receipt, SET, Omission(NAMES[position], path)) == "commit.not_omitted"
+        assert refused(receipt, SET, Omission(None, ())) == "commit.not_omitted"
+        assert refused(receipt, SET, Omission(NAMES[position - 1], path)) == "proof.merkle"
+        other = (position + 1) % len(NAMES)
+        elsewhere = tuple(merkle.audit_path(set_leaves(WINDOW, NAMES), other))
+        assert refused(receipt, SET, Omission(NAMES[other], elsewhere)) == "proof.merkle"
+    for change in ({"epoch": 4}, {"coordinator": bytes(32)}, {"window": WindowId("eip155:1", 100, 18_001)}):
+        assert refused(RECEIPTS[0], replace(SET, **change), Omission(NAMES[1], ())) == "commit.not_omitted"

@@ -174,7 +174,7 @@ def test_after_its_list_no_reveal_is_timely_even_if_the_clock_goes_back() -> Non
     assert made.list_bits(WINDOW, 0) == bits_of([3], 5)
 
 
-def test_what_any_list_names_takes_part_and_the_rest_is_unrevealed() -> None:
+def test_what_any_list_names_takes_part() -> None:
     first, second = certified(1), certified(2)
     take(first, BIDS[0].reveal)
     take(second, BIDS[2].reveal)
@@ -190,8 +190,8 @@ def test_what_any_list_names_takes_part_and_the_rest_is_unrevealed() -> None:
     assert [candidate.commit_id for candidate in found] == [COMMITS[0].commit_id, COMMITS[2].commit_id]
     assert all(candidate.origin is Origin.REVEALED for candidate in found)
     assert [candidate.entry.leaf.arrival_seq - WINDOW.first_seq for candidate in found] == [0, 2]
-    assert revealed.unrevealed() == [COMMITS[1], COMMITS[3], COMMITS[4]]
-    assert revealed.unrevealed([1]) == [COMMITS[1], COMMITS[2], COMMITS[3], COMMITS[4]]
+    assert revealed.listed() == [0, 2]
+    assert revealed.listed([2]) == [2]
     assert revealed.lists == tuple(lists)
 
 
@@ -222,7 +222,7 @@ def test_one_window_gets_one_vote() -> None:
     assert refused(lambda: made.vote(WINDOW, second, REVEALED)) == "window.voted"
 
 
-def test_a_notary_comes_back_from_its_journal_with_its_list_and_its_reveals() -> None:
+def test_a_notary_comes_back_from_its_journal_with_its_reveals() -> None:
     made = certified()
     take(made, BIDS[0].reveal)
     own = listed(made)
@@ -230,10 +230,8 @@ def test_a_notary_comes_back_from_its_journal_with_its_list_and_its_reveals() ->
     again.restore_set(SET, COMMITS)
     again.certify(SET)
     again.restore_reveal(BIDS[0].reveal, again.revealed(WINDOW).check(BIDS[0].reveal))
-    again.restore_list(own)
-    assert listed(again, 0) == own
-    assert again.revealed(WINDOW).candidates() == made_candidates(made, own)
-    assert refused(lambda: again.restore_list(signed(2, bits_of([], 5)))) == "reveal.list"
+    assert listed(again) == own
+    assert made_candidates(again, own) == made_candidates(made, own)
     assert again.lines.free(TARGET, account(1), 1) == made.lines.free(TARGET, account(1), 1)
 
 
