@@ -15,9 +15,9 @@ ATTACKER, VICTIM, SUSPENDED = 77, 50, 55
 
 
 @pytest.fixture(scope="module")
-def story(economy, society, guild):
+def story(economy, society, guild, house):
     """The story of every kind, in which an attacker has money, a node and an identity of its own."""
-    found = Story(economy, society, guild)
+    found = Story(economy, society, guild, house)
     machine = found.machine
     guild.validator(machine, ATTACKER)
     guild.staked(machine, SUSPENDED)
