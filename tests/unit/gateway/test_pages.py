@@ -1,17 +1,21 @@
 """The pages of a node, over real sockets: headers, escaping, errors for browsers and for programs, limits."""
 
+import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
 from bpci_node.chain.ledger_proof import CommandProof, StateEntryProof, decode_ledger_proof
+from bpci_node.errors import LimitError
 from bpci_node.gateway import page_text
-from bpci_node.gateway.pages import Page, Pages
+from bpci_node.gateway.pages import AT_ONCE, MAX_TURNS, Page, Pages
 from bpci_node.network.wire import PROBLEM
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -214,6 +218,33 @@ def test_a_visitor_gets_pages_at_a_bounded_rate(serve: Callable[..., Any]) -> No
     assert "limit.pages" in refused[0].text
 
 
+def test_few_pages_are_made_at_once_and_no_more_than_some_wait(registered: Any) -> None:
+    api = SimpleNamespace(node=registered.node, allow_page=lambda _request: None)
+
+    async def scenario() -> None:
+        pages = Pages(api)  # type: ignore[arg-type]
+        request = Request({"type": "http", "method": "GET", "path": "/search", "headers": [], "query_string": b""})
+        release, made = asyncio.Event(), []
+
+        async def prepare() -> Page:
+            made.append(1)
+            await release.wait()
+            return Page("search.html", {"wanted": "x", "rows": 1})
+
+        tasks = [asyncio.create_task(pages.answer(request, prepare)) for _ in range(MAX_TURNS)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(made) == AT_ONCE
+        with pytest.raises(LimitError) as caught:
+            await pages.answer(request, prepare)
+        assert caught.value.code == "limit.busy"
+        release.set()
+        assert [reply.status_code for reply in await asyncio.gather(*tasks)] == [200] * MAX_TURNS
+        assert (await pages.answer(request, prepare)).status_code == 200
+
+    asyncio.run(scenario())
+
+
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -255,9 +286,6 @@ def test_bytes_amounts_and_times_are_exact() -> None:
 
 
 def test_a_page_says_the_node_s_name_as_text_whatever_it_is(registered: Any) -> None:
-    from dataclasses import replace
-    from types import SimpleNamespace
-
     node = registered.node
     section = replace(node.config.node, name='<img src=x onerror="alert(1)">')
     named = SimpleNamespace(config=replace(node.config, node=section), network=node.network)
