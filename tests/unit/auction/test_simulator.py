@@ -3,6 +3,8 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bpci_node.auction.coordinator_book import Stage
 from bpci_node.auction.outcome import Kind
@@ -183,3 +185,48 @@ def test_phases_run_alone_without_notaries() -> None:
         (Stage.FINAL, 0, None),
     ]
     assert results[0].final_us == BEGINS_US + 300_000
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    plan=st.lists(
+        st.tuples(
+            st.integers(0, 11),  # bidder
+            st.sampled_from([10, 20, 50, 100]),
+            st.integers(0, 6),  # window
+            st.integers(40, 84),  # fee, below the base fee too
+            st.booleans(),  # reveals
+            st.integers(0, 120_000),  # link
+        ),
+        max_size=30,
+    ),
+    gas_limit=st.sampled_from([30_000, 90_000, 1_000_000]),
+    conduct=st.sampled_from(list(Conduct)),
+)
+def test_every_commit_that_was_taken_in_comes_to_one_end(
+    plan: list[tuple[int, int, int, int, bool, int]], gas_limit: int, conduct: Conduct
+) -> None:
+    made = simulator(committee(Conduct.HONEST, Conduct.HONEST, conduct), gas_limit=gas_limit)
+    sent_ids: set[bytes] = set()
+    for nonce, (number, qlock, step, fee, reveals, link_us) in enumerate(plan):
+        window = WindowId(TARGET, qlock, BEGINS_US // 1_000 // qlock + step)
+        found = bid(number, window, fee=fee, nonce=nonce, tier=2)
+        changes = {"link_us": link_us} | ({} if reveals else {"reveal": None})
+        made.bid(sent(found, number, window.opens_us - 60_000, seat=nonce % 4, **changes))
+        sent_ids.add(found.commit.commit_id)
+    results = made.run()
+    final = [result for result in results if result.stage is Stage.FINAL]
+    outcomes = [item for result in final for item in result.outcomes]
+    ends = Counter(item.commit_id for item in outcomes if item.kind is not Kind.CARRIED)
+    carried = Counter(item.commit_id for item in outcomes if item.kind is Kind.CARRIED)
+    assert {*ends.values(), *carried.values()} <= {1}
+    assert {*ends, *carried} <= sent_ids
+    assert all(item.amount <= 100_000 for item in outcomes)
+    assert sum(result.commits for result in final) == len({*ends, *carried})
+    refused = {name for name, code in made.refused.items() if not code.startswith("reveal.")}
+    voided = sum(result.commits for result in results if result.stage is Stage.VOID)
+    assert len(sent_ids - refused) == voided + len({*ends, *carried})
+    assert {result.stage for result in results} <= {Stage.FINAL, Stage.VOID}
+    for result in final:
+        assert result.header is not None
+        assert result.header.gas_used <= gas_limit
