@@ -15,4 +15,4 @@ def test_every_code_of_the_store_and_its_pools_is_documented() -> None:
     sources = [*package.glob("store/*.py"), package / "runtime" / "target_pool.py"]
     found = {code for source in sources for code in CODE.findall(source.read_text())}
     assert len(found) > 10
-    assert found <= documented("store", "bundle")
+    assert found <= documented("store", "bundle", "chain")
