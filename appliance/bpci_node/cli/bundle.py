@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.auction_view import bundle_view, render_bundle, version_of
+from bpci_node.cli.local import dir_option, find_node, node_option, target_option
 from bpci_node.cli.output import emit, fields, json_option, table
 from bpci_node.cli.trust import check_signer, load_network, network_option, read_file, signer_option
+from bpci_node.errors import FormatError, ProofError, UnreachableError
 
 if TYPE_CHECKING:
     from bpci_node.auction.bundle import Bundle
@@ -32,9 +35,15 @@ def show(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes opti
       bpci bundle show auction.bundle
       bpci bundle show auction.bundle --json
     """
+    from bpci_node.auction.auction_bundle import AuctionBundle
     from bpci_node.auction.bundle import MAX_BUNDLE_BYTES, Bundle
 
-    bundle = Bundle.decode(read_file(file, MAX_BUNDLE_BYTES))
+    data = read_file(file, MAX_BUNDLE_BYTES)
+    if version_of(data) == 2:
+        verdict = {"verified": False, "verdict": "not verified (bpci bundle verify, or bpci light verify)"}
+        emit(bundle_view(AuctionBundle.decode(data)) | verdict, as_json, render_bundle)
+        return
+    bundle = Bundle.decode(data)
     emit(_view(bundle) | {"verified": False}, as_json, _render)
 
 
@@ -42,9 +51,21 @@ def show(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes opti
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @signer_option
 @network_option
+@click.option(
+    "--committee",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Of a window's bundle: proof of its committee.  [default: asked of the network's nodes, and checked]",
+)
+@click.option("--full", "is_full", is_flag=True, help="Of a window's bundle: also recover every sender.")
 @json_option
-def verify(file: Path, signer: str | None, network: Path | None, as_json: bool) -> None:  # noqa: FBT001 - as above
+def verify(
+    *, file: Path, signer: str | None, network: Path | None, committee: Path | None, is_full: bool, as_json: bool
+) -> None:
     """Check FILE against a signer or a network that you trust; "-" reads standard input.
+
+    The bundle of an auction's window needs a network. It is checked by itself; 'bpci light verify' also says that it
+    follows on the ones before.
 
     Exit status: 0 it holds, 1 it is refused, 2 the call was wrong, 3 nobody said whom to trust.
 
@@ -52,11 +73,15 @@ def verify(file: Path, signer: str | None, network: Path | None, as_json: bool) 
     Examples:
       bpci bundle verify auction.bundle --network network.json
       bpci bundle verify auction.bundle --signer did:key:z6Mk...
+      bpci bundle verify window.bundle --network network.json --committee epoch-7.proof --full
     """
     from bpci_node.auction.bundle import MAX_BUNDLE_BYTES
     from bpci_node.auction.verify import verify_bundle
 
     data = read_file(file, MAX_BUNDLE_BYTES)
+    if version_of(data) == 2:
+        emit(_verify_window(data, network, committee, is_full=is_full), as_json, render_bundle)
+        return
     check_signer(signer)
     verified = verify_bundle(data, signer=signer, network=load_network(network))
     certificate = verified.certificate
@@ -66,6 +91,59 @@ def verify(file: Path, signer: str | None, network: Path | None, as_json: bool) 
         "node_id": certificate.node_id if certificate else None,
     }
     emit(_view(verified.bundle) | trust, as_json, _render)
+
+
+@command.command("list")
+@dir_option
+@node_option
+@target_option
+@click.option("--after", default=0, metavar="N", help="Begin behind this number of the target's chain.")
+@click.option("--most", default=20, show_default=True, metavar="N", help="Bundles at most.")
+@json_option
+def list_bundles(*, directory: Path | None, url: str | None, target: str, after: int, most: int, as_json: bool) -> None:
+    """List the bundles of auctions that a validator's node has.
+
+    \b
+    Examples:
+      bpci bundle list --node http://192.0.2.5:8545
+      bpci bundle list --target eip155:1 --after 120 --json
+    """
+    from bpci_node.network.auction_client import AuctionClient
+
+    with AuctionClient(find_node(directory, url).url) as client:
+        rows = client.bundles(target, after=after, limit=most)
+    found = [{"sequence": row["sequence"], "digest": "0x" + row["digest"].hex(), "bytes": row["bytes"]} for row in rows]
+    emit({"v": 1, "target": target, "bundles": found}, as_json, _render_list)
+
+
+def _render_list(view: dict[str, Any]) -> str:
+    rows = [[str(item["sequence"]), item["digest"], f"{item['bytes']:,}"] for item in view["bundles"]]
+    return table(rows, ["number", "header", "bytes"])
+
+
+def _verify_window(data: bytes, network: Path | None, committee: Path | None, *, is_full: bool) -> dict[str, Any]:
+    """Verify a bundle of version 2 by itself, and return its view."""
+    from bpci_node.auction.auction_bundle import AuctionBundle
+    from bpci_node.auction.verify_auction import verify_decoded
+    from bpci_node.cli.light_trust import ask_committee, load_trust, read_proof
+
+    if network is None:
+        raise UnreachableError(
+            "nobody said whom to trust, so nothing can be said about this bundle",
+            code="bundle.no_trust",
+            hint="Give the file of the network.",
+        )
+    trusted = load_trust(network)
+    try:
+        bundle = AuctionBundle.decode(data)
+    except FormatError as error:
+        raise ProofError(f"not a bundle: {error.message}", code="bundle.format") from error
+    if bundle.header.ledger_id != trusted.ledger_id:
+        raise ProofError("the bundle belongs to another ledger", code="bundle.ledger")
+    found = ask_committee(trusted, bundle.header.epoch) if committee is None else read_proof(committee, trusted)
+    verified = verify_decoded(bundle, found, is_full=is_full)
+    verdict = f"holds ({verified.depth}), by the committee of epoch {found.epoch}"
+    return bundle_view(bundle) | {"verified": True, "depth": verified.depth, "verdict": verdict}
 
 
 def _view(bundle: Bundle) -> dict[str, Any]:

@@ -27,6 +27,7 @@ GROUPS = {
     "devnet": "A node on this machine, within seconds.",
     "mempool": "Send entries, prove what waits, seal bundles.",
     "bundle": "Show and verify sealed bundles.",
+    "light": "Follow auctions and verify their bundles.",
     "proof": "Check entries and commands of a ledger.",
     "registry": "Look nodes up, register one, invite, suspend.",
     "validator": "Set a validator up, look at it, report one.",
