@@ -1,0 +1,195 @@
+"""Write ``docs/spec/vectors/bundle-2.json``: selections, a committee's certificate, and bundles of version 2.
+
+ML-DSA-44 signatures differ from run to run, and so do the bytes of the bundles; headers do not.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bpci_node.auction.auction_bundle import AuctionBundle
+from bpci_node.auction.candidates import Candidate, Origin, public_candidate
+from bpci_node.auction.certificate import aggregate_votes
+from bpci_node.auction.header import NO_PARENT
+from bpci_node.auction.light import FinalHeader
+from bpci_node.auction.outcome import encode_outcomes
+from bpci_node.auction.outcome_list import Stake, outcomes_of
+from bpci_node.auction.seal_auction import WindowFacts, draft_window, prove_window
+from bpci_node.auction.window import WindowId
+from bpci_node.auction.window_selection import select_window
+from bpci_node.chain.account import account_id_of
+from bpci_node.chain.committee import Committee, Seat
+from bpci_node.chain.target_terms import COMMUNITY, TargetTerms, Tier
+from bpci_node.mempool.classes import EntryType
+from bpci_node.mempool.entry import make_entry
+from bpci_node.mempool.native import NativeEntry, sign_native
+from bpci_node.primitives.bls import BlsSigner
+from bpci_node.primitives.hashing import sha256
+from bpci_node.primitives.keys import LocalSigner
+from bpci_node.primitives.mldsa import MlDsaSigner
+
+OUT = Path(__file__).resolve().parent.parent / "docs" / "spec" / "vectors" / "bundle-2.json"
+LEDGER_ID = "vectors:" + "5a" * 32
+WINDOW = WindowId("eip155:1", 50, 9)
+TERMS = TargetTerms(
+    target=WINDOW.target,
+    kind=COMMUNITY,
+    owner=None,
+    base_fee_wei=50,
+    fee_bin_wei=20,
+    region=0,
+    gas_limit=150_000,
+    classes=(50,),
+    reveal_ms=200,
+    seal_ms=300,
+    asset="BPI",
+    wei_per_unit=1_000,
+    forced_gas_bps=2_000,
+    policy="auction-25",
+    sla=None,
+    tiers=(Tier(0, 10**6, 10**6),),
+)
+
+
+def members(epoch: int) -> tuple[Committee, list[BlsSigner], MlDsaSigner]:
+    """Return a committee of four, its voters, and the coordinator's post-quantum key."""
+    numbers = [10 * epoch + number for number in range(4)]
+    nodes = [LocalSigner(number.to_bytes(32)) for number in numbers]
+    voters = [BlsSigner(number) for number in numbers]
+    quantum = [MlDsaSigner(number.to_bytes(32)) for number in numbers]
+    seats = tuple(
+        Seat(account_id_of(node.public_key), node.public_key, voter.public_key, key.public_key, 100)
+        for node, voter, key in zip(nodes, voters, quantum, strict=True)
+    )
+    return Committee(epoch, seats), voters, quantum[0]
+
+
+def native(number: int, fee: int, *, nonce: int = 0, gas: int = 30_000) -> NativeEntry:
+    """Return an entry of a key of that number."""
+    signer = LocalSigner(sha256(b"sender %d" % number))
+    kind = EntryType.SETTLEMENT
+    return sign_native(
+        signer, ledger_id=LEDGER_ID, target=WINDOW.target, kind=kind, nonce=nonce, fee=fee, gas=gas, body=b"x"
+    )
+
+
+def hidden(tx: NativeEntry, number: int, origin: Origin = Origin.REVEALED) -> Candidate:
+    """Return the candidate behind commit ``number`` of the window."""
+    seq = WINDOW.first_seq + number
+    entry = make_entry(tx, TERMS.config(WINDOW.qlock_ms), arrival_seq=seq, arrival_ms=WINDOW.opens_ms)
+    return Candidate(entry, origin, sha256(b"commit %d" % seq))
+
+
+def public(tx: NativeEntry, *, is_forced: bool) -> Candidate:
+    """Return the candidate of an entry of the public pool."""
+    return public_candidate(tx, WINDOW, TERMS, LEDGER_ID, is_forced=is_forced)
+
+
+def candidates() -> list[Candidate]:
+    """Every door, every cause."""
+    return [
+        hidden(native(1, 90), 0),
+        hidden(native(2, 120), 1),
+        hidden(native(3, 400, gas=140_000), 2),
+        hidden(native(1, 80), 3),
+        hidden(native(4, 60), 4, Origin.CARRIED),
+        public(native(5, 70), is_forced=True),
+        public(native(3, 900, nonce=1), is_forced=True),
+        public(native(6, 40), is_forced=True),
+        public(native(7, 95), is_forced=False),
+        public(native(8, 96), is_forced=False),
+    ]
+
+
+def name_of(candidate: Candidate) -> str:
+    """Return the transaction's id in hex."""
+    return candidate.entry.leaf.txid.hex()
+
+
+def sealed() -> tuple[list[AuctionBundle], dict[str, Any]]:
+    """Return the window's bundle and the handover behind it, and the vector of the selection."""
+    first, voters, quantum = members(1)
+    following, _, _ = members(2)
+    found = candidates()
+    selection = select_window(found, TERMS)
+    account = account_id_of(LocalSigner(bytes(31) + b"\x07").public_key)
+    stakes = [Stake(item.commit_id, account, 0) for item in found if item.commit_id is not None]
+    outcomes = outcomes_of(stakes, selection, TERMS, lambda _: 0)
+    forced = tuple(item.entry.leaf.txid for item in found if item.origin is Origin.FORCED)
+    facts = WindowFacts(LEDGER_ID, 1, WINDOW, 1, NO_PARENT, 900_000, sha256(b"set"), 5, 4, (), forced)
+    draft = draft_window(selection, outcomes, TERMS, facts)
+    digest = draft.header.digest()
+    window = prove_window(draft, aggregate_votes(first, {n: voters[n].sign(digest) for n in (0, 1, 3)}), quantum)
+    last = WindowId(WINDOW.target, WINDOW.qlock_ms, WINDOW.index + 1)
+    after = WindowFacts(LEDGER_ID, 1, last, 2, digest, 950_000, None, 0, 0, next_committee=following)
+    empty = draft_window(select_window([], TERMS), (), TERMS, after)
+    votes = {n: voters[n].sign(empty.header.digest()) for n in (0, 2, 3)}
+    handover = prove_window(empty, aggregate_votes(first, votes), quantum)
+    vector = {
+        "terms": TERMS.as_map() | {"classes": list(TERMS.classes)},
+        "candidates": [
+            {
+                "origin": int(item.origin),
+                "raw": item.entry.transaction.raw.hex(),
+                "arrival_seq": item.entry.leaf.arrival_seq,
+                "ts": item.entry.leaf.ts,
+                "commit_id": None if item.commit_id is None else item.commit_id.hex(),
+                "txid": name_of(item),
+            }
+            for item in found
+        ],
+        "winners": [name_of(item) for item in selection.winners],
+        "carried": [name_of(item) for item in selection.carried],
+        "lost": [name_of(item) for item in selection.lost],
+        "causes": {name_of(item.candidate): int(item.cause) for item in selection.excluded},
+        "outcomes": encode_outcomes(outcomes).hex(),
+    }
+    return [window, handover], vector
+
+
+def refused(bundle: AuctionBundle) -> list[dict[str, str]]:
+    """Return bundles that must be refused, each with its code."""
+    body = bundle.body
+    if body is None:
+        raise ValueError("the window's bundle has its body")
+    swapped = replace(body, entries=(body.entries[1], body.entries[0], *body.entries[2:]))
+    cases = {
+        "certificate.weight": replace(bundle, certificate=replace(bundle.certificate, bitmap=b"\x03")),
+        "certificate.signature": replace(bundle, header=replace(bundle.header, time_us=1)),
+        "bundle.signature": replace(bundle, post_quantum=bytes(2420)),
+        "bundle.terms": replace(bundle, terms=replace(TERMS, gas_limit=160_000)),
+        "bundle.proof": replace(bundle, buckets=(bundle.buckets[0]._replace(gas_sum=1), *bundle.buckets[1:])),
+        "bundle.entries_root": replace(bundle, body=swapped),
+        "bundle.cause": replace(bundle, body=replace(body, causes=body.causes[::-1])),
+        "bundle.forced": replace(bundle, forced=bundle.forced[1:]),
+    }
+    return [{"code": code, "bundle": case.encode().hex()} for code, case in cases.items()]
+
+
+def main() -> None:
+    """Write the file."""
+    bundles, selection = sealed()
+    committee = members(1)[0]
+    value = {
+        "selection": selection,
+        "committee": {
+            "epoch": committee.epoch,
+            "digest": committee.digest().hex(),
+            "seats": [
+                {name: item.hex() if isinstance(item, bytes) else item for name, item in seat.as_map().items()}
+                for seat in committee.seats
+            ],
+        },
+        "headers": [{"encoded": item.header.encode().hex(), "digest": item.header.digest().hex()} for item in bundles],
+        "final_headers": [FinalHeader.of(item).encode().hex() for item in bundles],
+        "bundles": [item.encode().hex() for item in bundles],
+        "refused": refused(bundles[0]),
+    }
+    OUT.write_text(json.dumps(value, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
