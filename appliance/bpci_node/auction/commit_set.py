@@ -105,10 +105,15 @@ class CommitSet:
         )
 
 
+def set_leaf(commit_id: bytes, seq: int) -> bytes:
+    """Return the leaf hash of one commit."""
+    return leaf_hash(commit_id + seq.to_bytes(8))
+
+
 def set_leaves(window: WindowId, commit_ids: Sequence[bytes]) -> list[bytes]:
     """Return the leaf hashes of a window's commits in the order of arrival."""
     first = window.first_seq
-    return [leaf_hash(name + (first + position).to_bytes(8)) for position, name in enumerate(commit_ids)]
+    return [set_leaf(name, first + position) for position, name in enumerate(commit_ids)]
 
 
 def draft_set(
@@ -205,8 +210,9 @@ def verify_omission(receipt: CommitReceipt, commit_set: CommitSet, omission: Omi
         return
     if omission.commit_id == receipt.commit_id:
         raise _not_omitted()
-    leaf = leaf_hash(omission.commit_id + receipt.seq.to_bytes(8))
-    verify_inclusion(leaf, position, commit_set.count, omission.path, commit_set.root)
+    verify_inclusion(
+        set_leaf(omission.commit_id, receipt.seq), position, commit_set.count, omission.path, commit_set.root
+    )
 
 
 def _not_omitted() -> ProofError:

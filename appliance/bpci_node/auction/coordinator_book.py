@@ -19,12 +19,13 @@ from typing import Generic, TypeVar
 from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.commit import Commit
 from bpci_node.auction.commit_receipt import Arrival, next_running_hash, order_start
-from bpci_node.auction.commit_set import CommitSet, draft_set, verify_set
+from bpci_node.auction.commit_set import CommitSet, set_leaf, verify_set
 from bpci_node.auction.lines import Lines
 from bpci_node.auction.revealed_window import RevealedWindow
 from bpci_node.auction.window import MAX_AHEAD_US, MAX_COMMITS, Phases, WindowId, phases_of
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import LimitError, NotFoundError, RefusedError, UsageError
+from bpci_node.primitives.merkle import root_of
 
 C = TypeVar("C")
 
@@ -77,6 +78,8 @@ class _Window(Generic[C]):
     running_hash: bytes
     stage: Stage = Stage.OPEN
     arrivals: dict[bytes, Arrival] = field(default_factory=dict)
+    leaves: list[bytes] = field(default_factory=list)
+    """Leaf hashes of the set that is growing, so that closing it costs the tree alone."""
     draft: CommitSet | None = None
     certificate: C | None = None
     revealed: RevealedWindow | None = None
@@ -216,6 +219,7 @@ class CoordinatorBook(Generic[C]):
         after = next_running_hash(found.running_hash, name, seq)
         arrival = Arrival(commit, name, seq, found.running_hash, after)
         found.arrivals[name] = arrival
+        found.leaves.append(set_leaf(name, seq))
         found.running_hash = after
         return arrival
 
@@ -249,13 +253,16 @@ class CoordinatorBook(Generic[C]):
                     pass
 
     def _close(self, found: _Window[C], window: WindowId, now_us: int) -> CommitSet:
-        found.draft = draft_set(
-            self.epoch.ledger_id,
-            self.epoch.number,
-            window,
-            list(found.arrivals),
+        found.draft = CommitSet(
+            ledger_id=self.epoch.ledger_id,
+            epoch=self.epoch.number,
+            window=window,
+            count=len(found.leaves),
+            root=root_of(found.leaves),
+            running_hash=found.running_hash,
             closed_us=max(now_us, found.phases.closes_us),
             coordinator=self._coordinator,
+            signature=b"",
         )
         found.stage = Stage.CLOSED
         heapq.heappush(self._due, (found.phases.reveal_ends_us, Duty.PROPOSE, window))
@@ -344,7 +351,7 @@ class CoordinatorBook(Generic[C]):
         found = self._find(window)
         if found.stage < Stage.FINAL:
             raise RefusedError("the window is neither final nor void", code="window.phase")
-        found.arrivals, found.revealed = {}, None
+        found.arrivals, found.leaves, found.revealed = {}, [], None
 
     def _find(self, window: WindowId) -> _Window[C]:
         found = self._windows.get(window)
