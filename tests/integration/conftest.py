@@ -70,11 +70,11 @@ class Running:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def log(self) -> str:
         return (self.home / "node.log").read_text()
@@ -144,7 +144,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         node = Running(home, config, process)
         started.append(node)
         with node.client() as client:
-            for _ in range(1200):
+            for _ in range(4800):
                 assert process.poll() is None, node.log()
                 try:
                     client.status()
