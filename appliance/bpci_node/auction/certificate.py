@@ -123,11 +123,24 @@ def verify_certificate(committee: Committee, digest: bytes, certificate: Certifi
         ProofError: a bitmap of another length, or with seats that are none (``certificate.seat``); too little weight
             (``certificate.weight``); a signature that does not hold (``certificate.signature``).
     """
+    if len(certificate.bitmap) != _bitmap_bytes(committee):
+        raise ProofError("the bitmap has another length than the committee needs", code="certificate.seat")
+    seats = certificate.seats()
+    _check_seats(committee, seats)
+    _check_weight(committee, seats)
+    verify_votes(committee, digest, certificate)
+
+
+def verify_votes(committee: Committee, digest: bytes, certificate: Certificate) -> None:
+    """Check that all seats of a certificate voted for a digest (32 bytes), however much they weigh together.
+
+    Raises:
+        ProofError: as :func:`verify_certificate`, but for the weight.
+    """
     seats = certificate.seats()
     if len(certificate.bitmap) != _bitmap_bytes(committee):
         raise ProofError("the bitmap has another length than the committee needs", code="certificate.seat")
     _check_seats(committee, seats)
-    _check_weight(committee, seats)
     try:
         bls.verify_aggregate([committee.seats[seat].bls_key for seat in seats], digest, certificate.signature)
     except BpciError as error:

@@ -102,32 +102,51 @@ def report_bundles(state: Overlay, context: Context, body: DoubleSeal) -> list[E
 
 
 def take_stake(state: Overlay, account: str, bps: int) -> int:
-    """Take a part of all that an account has at stake for the treasury, and return it, smallest units of BPI.
+    """Take a part of all that an account has at stake for the treasury, and return it, smallest units of BPI."""
+    record = load_stake(state, account)
+    whole = record.bonded + sum(amount for amount, _ in record.unbonding)
+    return take_from_stake(state, account, whole * bps // MAX_BPS, WALLETS[TREASURY])
+
+
+def take_from_stake(state: Overlay, account: str, amount: int, to: str) -> int:
+    """Move at most ``amount`` of what an account has at stake to the account ``to``, and return how much it was.
 
     What is bonded goes first, then withdrawals under way, the latest first.
     """
     record = load_stake(state, account)
-    whole = record.bonded + sum(amount for amount, _ in record.unbonding)
-    taken = whole * bps // MAX_BPS
+    taken = min(amount, record.bonded + sum(waiting for waiting, _ in record.unbonding))
     bonded = max(record.bonded - taken, 0)
     owed = taken - (record.bonded - bonded)
     kept: list[tuple[int, int]] = []
-    for amount, free_ms in reversed(record.unbonding):
-        part = min(owed, amount)
+    for waiting, free_ms in reversed(record.unbonding):
+        part = min(owed, waiting)
         owed -= part
-        if amount > part:
-            kept.append((amount - part, free_ms))
+        if waiting > part:
+            kept.append((waiting - part, free_ms))
     if taken:
         store_stake(state, account, StakeRecord(bonded, tuple(reversed(kept))))
-        credit(state, WALLETS[TREASURY], NATIVE, taken)
+        credit(state, to, NATIVE, taken)
     return taken
 
 
 def _punish(state: Overlay, context: Context, key: bytes, offence: list[str | int | bytes]) -> list[Event]:
     use = load_key_use(state, key)
-    record = None if use is None else load_validator(state, use.account)
+    if use is None:
+        raise _no_validator()
+    return punish(state, context, use.account, offence)
+
+
+def punish(state: Overlay, context: Context, account: str, offence: list[str | int | bytes]) -> list[Event]:
+    """Slash and jail a validator for a contradiction that was proved, once.
+
+    Args:
+        offence: what it was; with the account it names the contradiction.
+    Raises:
+        RefusedError: no validator (``validator.unknown``), or punished already (``validator.punished``).
+    """
+    record = load_validator(state, account)
     if record is None:
-        raise RefusedError("the signer is no validator of this ledger", code="validator.unknown")
+        raise _no_validator()
     digest = derive(OFFENCE_CONTEXT, encode([record.account, *offence]))
     entry = b"offence/" + digest
     if state.get(entry) is not None:
@@ -151,3 +170,7 @@ def _punish(state: Overlay, context: Context, key: bytes, offence: list[str | in
 
 def _no_contradiction(what: str) -> RefusedError:
     return RefusedError(f"these are not two different {what}", code="validator.evidence")
+
+
+def _no_validator() -> RefusedError:
+    return RefusedError("the signer is no validator of this ledger", code="validator.unknown")

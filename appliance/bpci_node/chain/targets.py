@@ -110,10 +110,21 @@ def terms_of(state: View, target: str, epoch: int) -> TargetTerms:
     Raises:
         NotFoundError: it is not auctioned then, or so early terms are not kept any more (``auction.target``).
     """
-    found = next((item for item in reversed(_versions(state, target)) if item["epoch"] <= epoch), None)
-    if found is None or found["terms"] is None:
+    found = _map_of(state, target, epoch)
+    if found is None:
         raise NotFoundError(f"{target} is not auctioned in epoch {epoch}", code="auction.target", epoch=epoch)
-    return TargetTerms.from_map(found["terms"])
+    return TargetTerms.from_map(found)
+
+
+def party_of(state: View, target: str, epoch: int) -> tuple[str | None, str | None]:
+    """Return of which kind a target is in an epoch, and whose; ``None`` where it is not auctioned, or nobody's."""
+    found = _map_of(state, target, epoch)
+    return (None, None) if found is None else (found["kind"], found["owner"])
+
+
+def _map_of(state: View, target: str, epoch: int) -> dict[str, Any] | None:
+    found = next((item for item in reversed(_versions(state, target)) if item["epoch"] <= epoch), None)
+    return None if found is None else found["terms"]
 
 
 def _versions(state: View, target: str) -> list[dict[str, Any]]:

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field, replace
 import pytest
 from hypothesis import currently_in_test_context
 
+from bpci_node.auction.batch_signature import BatchSignature
 from bpci_node.auction.bundle import SIGNATURE_CONTEXT, BucketOpening, Bundle, BundleEntry, BundleHeader
+from bpci_node.auction.certificate import Certificate
+from bpci_node.auction.commit_set import draft_set, sign_set
+from bpci_node.auction.header import AuctionHeader
+from bpci_node.auction.outcome import Kind as Outcomes
+from bpci_node.auction.outcome import Outcome, outcomes_root
+from bpci_node.auction.reveal_receipt import RevealReceipt, bits_of, issue_reveal_receipts, sign_list
+from bpci_node.auction.window import WindowId
 from bpci_node.chain.account import account_id_of, load_account
 from bpci_node.chain.admission import Admission, Invitation, Work, find_work, invite, work_statement
 from bpci_node.chain.block import Block, sign_block
@@ -21,14 +29,19 @@ from bpci_node.chain.miners import MinerRegistration, prove_miner
 from bpci_node.chain.parameters import Allocation, AssetRule, Parameters, Schedule
 from bpci_node.chain.registration import FLAGS, NodeRegistration
 from bpci_node.chain.rotation import Rotation, prove_possession
+from bpci_node.chain.settlement import load_settled
+from bpci_node.chain.settling import LedgerSettlement
 from bpci_node.chain.target_terms import TargetTerms, Tier
+from bpci_node.chain.targets import terms_of
 from bpci_node.chain.validators import prove_keys
 from bpci_node.chain.wallets import WALLETS
 from bpci_node.errors import BpciError
-from bpci_node.primitives.bls import BlsSigner
+from bpci_node.primitives.bls import BlsSigner, aggregate
 from bpci_node.primitives.codec import decode
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner, did_of, sign_object
+from bpci_node.primitives.kzg import INFINITY
+from bpci_node.primitives.merkle import EMPTY_ROOT
 from bpci_node.primitives.mldsa import MlDsaSigner
 from bpci_node.primitives.vrf import VrfSigner
 
@@ -419,6 +432,78 @@ class House(Guild):
         body = {"epoch": epoch, "target": TARGET, "items": [item]}
         self.do(machine, "auction.reserve", body, signer or self.coordinator(machine, epoch), fee=0)
 
+    def outcome(self, number, kind=Outcomes.LOST, amount=0, *, owner=None, tier=0):
+        return Outcome(bytes([number]) * 32, self.account(owner or self.node), tier, kind, amount)
+
+    def header(self, machine, outcomes, *, epoch=3, number=0, carried=0, **changes):
+        """The next header of the target: window ``number`` of an epoch, with nothing in it but outcomes."""
+        settled, terms = load_settled(machine.state, TARGET), terms_of(machine.state, TARGET, epoch)
+        window = load_epochs(machine.state).begins_ms(epoch) // 100 + number
+        fields = {"ledger_id": self.genesis.ledger_id, "target": TARGET, "epoch": epoch, "qlock_ms": 100}
+        fields |= {"index": window, "sequence": 1 if settled is None else settled.sequence + 1}
+        fields |= {"parent": bytes(32) if settled is None else settled.digest, "terms": terms.digest()}
+        fields |= {"time_us": (window + 1) * 100_000 + 250_000, "commits": len(outcomes) - carried, "reveals": 0}
+        fields |= {"commit_set": bytes([9]) * 32 if len(outcomes) > carried else None}
+        fields |= {"outcomes_root": outcomes_root(outcomes), "lists_root": bytes(32), "forced_root": EMPTY_ROOT}
+        fields |= {"entries_root": EMPTY_ROOT, "count": 0, "gas_used": 0, "verkle_root": INFINITY}
+        fields |= {"merkle_mesh_root": EMPTY_ROOT, "candidates": 0, "buckets": 0, "next_committee": None}
+        return AuctionHeader(**(fields | changes))
+
+    def votes(self, machine, header, seats=None):
+        """The votes of these seats for a header, of all of them if none are named."""
+        committee = committee_of(machine.state, header.epoch)
+        seats = range(len(committee.seats)) if seats is None else seats
+        bitmap = sum(1 << seat for seat in seats).to_bytes((len(committee.seats) + 7) // 8, "little")
+        return Certificate(bitmap, aggregate([self.voter(committee, seat).sign(header.digest()) for seat in seats]))
+
+    def number_of(self, committee, seat):
+        key = committee.seats[seat].node_key
+        return next(number for number in range(30, 70) if signer_of(number).public_key == key)
+
+    def voter(self, committee, seat):
+        return BlsSigner(self.number_of(committee, seat))
+
+    def parts(self, machine, header, outcomes, *, seats=None):
+        """The bodies that settle a window."""
+        found = LedgerSettlement(header.ledger_id).commands(header, self.votes(machine, header, seats), outcomes)
+        return [body for _, body in found]
+
+    def settle(self, machine, *outcomes, **changes):
+        header, events = self.header(machine, outcomes, **changes), []
+        for body in self.parts(machine, header, outcomes):
+            events += self.do(machine, "auction.settle", body, fee=0)
+        return header, events
+
+    def receipt(self, machine, header, commit_id, *, seat=1, signer=None, **changes):
+        """A notary's receipt of a reveal, 50 ms into the reveal phase."""
+        committee = committee_of(machine.state, header.epoch)
+        fields = {"ledger_id": header.ledger_id, "epoch": header.epoch, "window": header.window}
+        fields |= {"set_digest": header.commit_set, "commit_id": commit_id, "seat": seat}
+        fields |= {"received_us": header.window.opens_us + 150_000, "signed": BatchSignature(0, 1, b"", b"")}
+        signer = signer or signer_of(self.number_of(committee, seat))
+        return issue_reveal_receipts(signer, [RevealReceipt(**(fields | changes))])[0].encode()
+
+    def reveals(self, machine, header, positions, *, seat=1):
+        """A notary's list of reveals."""
+        signer = signer_of(self.number_of(committee_of(machine.state, header.epoch), seat))
+        fields = {"ledger_id": header.ledger_id, "epoch": header.epoch, "window": header.window, "seat": seat}
+        bits = bits_of(positions, header.commits)
+        return sign_list(signer, **fields, set_digest=header.commit_set, revealed=bits).encode()
+
+    def commit_set(self, machine, *, epoch=3, number=0, mark=0, signer=None):
+        """A set of commits that the coordinator signed."""
+        signer = signer or self.coordinator(machine, epoch)
+        window = WindowId(TARGET, 100, load_epochs(machine.state).begins_ms(epoch) // 100 + number)
+        draft = draft_set(
+            self.genesis.ledger_id,
+            epoch,
+            window,
+            [bytes([mark]) * 32],
+            closed_us=window.opens_us + 100_000,
+            coordinator=signer.public_key,
+        )
+        return sign_set(signer, draft).encode()
+
 
 @pytest.fixture(scope="session")
 def house():
@@ -441,6 +526,8 @@ def _holdings(entries):
             held = {rest.rpartition(b"/")[2].decode(): record["amount"]}
         elif area == b"auction-line":
             held = {record["asset"]: record["bond"] * record["open"]}
+        elif area == b"auction-due":
+            held = {rest.rpartition(b"/")[2].decode(): record["amount"]}
         elif area == b"bond" and record["status"] == "reserved":
             held = {record["asset"]: record["amount"]}
         else:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bpci_node.auction.outcome import Kind
 from bpci_node.chain.catalog import KINDS
 from bpci_node.chain.command import decode_signed_command, sign_command
 from bpci_node.chain.dao import dao_id_of
@@ -137,19 +138,35 @@ class Story:
 
 def auction_bodies(house, machine):
     """Prepare auctions in which every command succeeds next, up to the end of the epoch's third quarter."""
-    house.open(machine)
+    house.open(machine, kind="partner", owner=house.account())
     house.line(machine)
     house.pass_to(machine, 4)
     house.draw(machine, 45, 46)
     house.pass_to(machine, 7)
     house.draw(machine, 45, 46, 47)
     house.pass_to(machine, 8)
+    house.line(machine, epoch=8)
+    outcomes = (house.outcome(1, Kind.WON, 80), house.outcome(2, Kind.UNREVEALED, 50))
+    header, _ = house.settle(machine, *outcomes, epoch=8)
+    refund = {"commit_id": outcomes[1].commit_id, "receipt": house.receipt(machine, header, outcomes[1].commit_id)}
+    following = house.header(machine, [house.outcome(3)], epoch=8, number=1)
+    (part,) = house.parts(machine, following, [house.outcome(3)])
+    other = replace(following, time_us=following.time_us + 1)
+    votes = {"first_votes": house.votes(machine, following).as_map()}
+    votes |= {"second_votes": house.votes(machine, other, (0,)).as_map()}
+    headers = {"first": following.encode(), "second": other.encode()} | votes
+    sets = {name: house.commit_set(machine, epoch=8, mark=mark) for name, mark in (("first", 1), ("second", 2))}
     cause = {"reasons": bytes(32)}
     item = {"owner": house.account(), "tier": 0, "count": 1}
     return {
+        "auction.claim": ({"asset": "BPI"}, None, ()),
         "auction.draw": (house.ticket(machine, 48), house.signer(48), ()),
         "auction.halt": (cause, house.other, QUORUM),
         "auction.reclaim": ({"epoch": 3, "target": TARGET, "tier": 0}, None, ()),
+        "auction.refund": (refund | {"reveals": None}, None, ()),
+        "auction.report_headers": (headers, house.other, ()),
+        "auction.report_sets": (sets, house.other, ()),
+        "auction.settle": (part, house.other, ()),
         "auction.reserve": ({"epoch": 8, "target": TARGET, "items": [item]}, house.coordinator(machine, 8), ()),
         "auction.resume": (cause, house.other, QUORUM),
         "auction.set_target": ({"target": TARGET, "terms": house.terms(gas_limit=10**7).as_map()}, house.other, QUORUM),
