@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from bpci_node.auction.commit import Commit, encode_commits, sign_commit
 from bpci_node.auction.commit_receipt import verify_commit_receipt
 from bpci_node.auction.line_request import LineRequest, sign_line_request
@@ -19,12 +21,14 @@ from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.target_terms import TargetTerms, Tier
 from bpci_node.chain.validators import prove_keys
 from bpci_node.chain.wallets import WALLETS
-from bpci_node.errors import BpciError, NotFoundError
+from bpci_node.errors import NotFoundError
 from bpci_node.mempool.entry import decode_entry, make_entry
 from bpci_node.network.auction_client import AuctionClient
+from bpci_node.network.proved_state import ProvedState
 from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.keys import LocalSigner
 from bpci_node.primitives.mldsa import MlDsaSigner
+from bpci_node.primitives.record import load_record
 from bpci_node.runtime.auction_config import AuctionSection, ValidatorSection
 from bpci_node.runtime.config import LedgerSection, LimitsSection, NodeConfig
 
@@ -79,7 +83,7 @@ class AuctionNetwork:
         while time.monotonic() < until:
             try:
                 value = found()
-            except BpciError:
+            except NotFoundError:
                 value = None
             if value:
                 return value
@@ -90,6 +94,21 @@ class AuctionNetwork:
     def overview(self, validator: int = 0) -> dict[str, Any]:
         with AuctionClient(self.validators[validator].url) as client:
             return client.overview()
+
+    def proved(self, key: bytes) -> Any:
+        """What the ledger's state holds at a key, proved to its registry."""
+        with self.registry.client() as client:
+            data = ProvedState(client, self.guardian.public_key).get(key)
+        return None if data is None else load_record(data)
+
+    def escrow(self, account: str) -> int:
+        """What an account has in the hands of the auctions and not reserved."""
+        found = self.proved(f"escrow/{account}/{WALLETS['auction']}/BPI".encode())
+        return 0 if found is None else int(found["amount"])
+
+    def events(self, kind: str) -> list[Any]:
+        """The ledger's events of a kind."""
+        return list(httpx.get(f"{self.registry.url}/v1/ledger/events", params={"of": kind}).json()["events"])
 
     def coordinator(self, overview: dict[str, Any]) -> str:
         """The URL of the epoch's coordinator."""
@@ -108,7 +127,9 @@ def key_files(home: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     return seeds
 
 
-def start_network(start: Callable[..., Any], home: Path, count: int = 4, **terms: Any) -> AuctionNetwork:
+def start_network(
+    start: Callable[..., Any], home: Path, count: int = 4, *, epoch_ms: int = EPOCH_MS, **terms: Any
+) -> AuctionNetwork:
     """Start a ledger, ``count`` validators with a stake each, and wait until a committee of all of them serves."""
     (home / "registry").mkdir()
     for name in ("node", "registry"):
@@ -117,7 +138,7 @@ def start_network(start: Callable[..., Any], home: Path, count: int = 4, **terms
         path.chmod(0o600)
     guardian = LocalSigner((home / "registry" / "registry.key").read_bytes())
     parameters = replace(
-        default_parameters(guardian.public_key), values={"auction_epoch_ms": EPOCH_MS, "admission_bits": 0}
+        default_parameters(guardian.public_key), values={"auction_epoch_ms": epoch_ms, "admission_bits": 0}
     )
     genesis = Genesis("testnet", guardian.public_key, time.time_ns() // 1_000_000, parameters)
     (home / "genesis.cbor").write_bytes(genesis.encode())
@@ -209,12 +230,19 @@ class Bidder:
         return Reveal(window, commit.commit_id, raw, salt)
 
 
-def bid(network: AuctionNetwork, bidder: Bidder, raws: list[bytes], *, leave: int = 0) -> tuple[WindowId, list[Commit]]:
+def bid(
+    network: AuctionNetwork,
+    bidder: Bidder,
+    raws: list[bytes],
+    *,
+    leave: int = 0,
+    overview: dict[str, Any] | None = None,
+) -> tuple[WindowId, list[Commit]]:
     """Commit to one window ahead, wait for its set, reveal to a notary; all but the last ``leave`` commits."""
-    overview = network.wait_for(lambda: _early(network), what="the beginning of an epoch")
+    overview = overview or network.wait_for(lambda: early(network), what="the beginning of an epoch")
     coordinator = network.coordinator(overview)
     with AuctionClient(coordinator) as client:
-        bidder.open_line(client, overview["epoch"], len(raws))
+        network.wait_for(lambda: bidder.open_line(client, overview["epoch"], len(raws)), seconds=10, what="a line")
         window = window_at(TARGET, 100, client.overview()["time_us"] + 300_000)
         commits = [bidder.prepare(window, raw) for raw in raws]
         results = client.send_commits(encode_commits(commits))
@@ -232,11 +260,11 @@ def bid(network: AuctionNetwork, bidder: Bidder, raws: list[bytes], *, leave: in
     return window, commits
 
 
-def _early(network: AuctionNetwork) -> dict[str, Any] | None:
+def early(network: AuctionNetwork) -> dict[str, Any] | None:
     """The overview of a running validator while there is time enough left in the epoch to bid."""
     for number, node in enumerate(network.validators):
         if node.process.poll() is None:
             found = network.overview(number)
             left = found["ends_us"] - found["time_us"]
-            return found if found["committee"] and left > EPOCH_MS * 500 else None
+            return found if found["committee"] and left > (found["ends_us"] - found["begins_us"]) // 2 else None
     return None

@@ -6,9 +6,10 @@ from typing import Any
 
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.header import AuctionHeader
+from bpci_node.auction.verify_auction import verify_auction
 from bpci_node.network.auction_client import AuctionClient
 from bpci_node.primitives.keys import LocalSigner
-from tests.integration.auction_network import TARGET, Bidder, bid, start_network
+from tests.integration.auction_network import TARGET, Bidder, bid, early, start_network, start_validator
 
 
 def test_a_bid_goes_from_a_hidden_commit_to_a_bundle_that_the_committee_signed(
@@ -37,3 +38,48 @@ def test_a_bid_goes_from_a_hidden_commit_to_a_bundle_that_the_committee_signed(
             if event["kind"] == "bundle":
                 break
         assert kinds.index("set") < kinds.index("window") < kinds.index("bundle")
+    with AuctionClient(network.validators[0].url) as client:
+        committee = client.committee(header.epoch)
+    verify_auction(data, committee, is_full=True)
+
+
+def test_a_coordinator_that_is_killed_comes_back_and_accounts_for_every_commit(
+    start: Callable[..., Any], tmp_path: Path, raws: list[bytes]
+) -> None:
+    network = start_network(start, tmp_path, reveal_ms=4_000, seal_ms=4_000, epoch_ms=15_000)
+    bidder = Bidder(network, LocalSigner(b"\x06" * 32))
+    bidder.fund()
+    window, commits = bid(network, bidder, raws[:4])
+    url = network.coordinator(network.overview())
+    number = next(at for at, node in enumerate(network.validators) if node.url == url)
+    network.validators[number].kill()
+    network.validators[number] = start_validator(start, tmp_path, network, number)
+    with AuctionClient(url) as client:
+        final = network.wait_for(
+            lambda: (found := client.window(window))["stage"] in ("final", "void") and found,
+            what="an end of the window",
+        )
+        kept = client.commit_set(window)
+        assert kept["commit_ids"] == [commit.commit_id for commit in commits]
+        if final["stage"] == "final":
+            assert AuctionHeader.decode(final["header"]).count == 4
+
+
+def test_auctions_go_on_with_one_notary_down_and_one_that_lies(
+    start: Callable[..., Any], tmp_path: Path, raws: list[bytes]
+) -> None:
+    network = start_network(start, tmp_path, count=5)
+    bidder = Bidder(network, LocalSigner(b"\x07" * 32))
+    bidder.fund()
+    overview = network.wait_for(lambda: early(network), what="the beginning of an epoch")
+    url = network.coordinator(overview)
+    down = next(node for node in network.validators if node.url != url)
+    down.kill()
+    window, _ = bid(network, bidder, raws[:5], leave=1, overview=overview)
+    with AuctionClient(url) as client:
+        final = network.wait_for(
+            lambda: (found := client.window(window))["stage"] == "final" and found, what="a final header"
+        )
+    header = AuctionHeader.decode(final["header"])
+    assert (header.commits, header.reveals, header.count) == (5, 4, 4)
+    assert sum(byte.bit_count() for byte in final["certificate"]["seats"]) == 4

@@ -25,6 +25,13 @@ class AuctionOverview(BaseModel):
     last_event: int = Field(description="Number of the stream's last event.")
 
 
+class CommitteeReply(BaseModel):
+    """The committee of an epoch, as the ledger's state here has it."""
+
+    v: Version
+    committee: dict[str, Any] = Field(description="`{v, epoch, seats}`; docs/spec/ledger.md.")
+
+
 class LinesReply(BaseModel):
     """What is reserved for a bidder."""
 

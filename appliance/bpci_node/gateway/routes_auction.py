@@ -26,6 +26,7 @@ from bpci_node.gateway.models_auction import (
     AuctionEventsReply,
     AuctionOverview,
     BundlesReply,
+    CommitteeReply,
     LinesReply,
     MessageReply,
     SetReply,
@@ -100,6 +101,10 @@ def _bidder_routes(router: APIRouter, api: Api) -> None:
 
 def _watcher_routes(router: APIRouter, api: Api) -> None:
     node = api.node
+
+    @router.get("/v1/auction/committees/{epoch}", response_model=CommitteeReply, summary="The committee of an epoch")
+    async def committee(request: Request, epoch: Annotated[int, Path(ge=0, le=2**53)]) -> Response:
+        return reply(request, {"v": 1, "committee": auction_of(node).committee(epoch).as_map()})
 
     @router.get("/v1/auction/sets/{target}/{qlock_ms}/{index}", response_model=SetReply, summary="A certified set")
     async def commit_set(

@@ -15,6 +15,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from bpci_node.auction.window import WindowId
+from bpci_node.chain.committee import Committee
 from bpci_node.errors import BpciError, FormatError, UnreachableError
 from bpci_node.network.checks import malformed
 from bpci_node.network.transport import TIMEOUT_SECONDS, Reply, Transport, error_of_problem
@@ -57,6 +58,14 @@ class AuctionClient:
     def overview(self) -> dict[str, Any]:
         """Return ledger time, epoch, committee, targets with their terms, and what this validator does in the epoch."""
         return self._get("/v1/auction", "time_us", "epoch", "targets")
+
+    def committee(self, epoch: int) -> Committee:
+        """Return the committee of an epoch as this validator's state has it; nothing proves it.
+
+        Raises:
+            NotFoundError: it has none (``auction.no_committee``).
+        """
+        return Committee.from_map(self._get(f"/v1/auction/committees/{epoch}", "committee")["committee"])
 
     def open_lines(self, request: bytes) -> dict[str, Any]:
         """Ask the coordinator to reserve bonds; answers when the ledger has reserved them.

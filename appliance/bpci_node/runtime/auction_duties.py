@@ -20,7 +20,7 @@ from bpci_node.auction.line_request import LineRequest, verify_line_request
 from bpci_node.auction.notary_book import NotaryBook
 from bpci_node.auction.seal_auction import prove_window
 from bpci_node.chain.committee import Committee
-from bpci_node.chain.draw import seed_of, ticket_input
+from bpci_node.chain.draw import committee_of, seed_of, ticket_input
 from bpci_node.chain.emergency import halt_of
 from bpci_node.chain.epochs import load_epochs
 from bpci_node.chain.registration import load_node
@@ -58,9 +58,9 @@ LINGER_US = 20_000_000
 class EpochRun:
     """One epoch at this validator."""
 
-    def __init__(self, epoch: AuctionEpoch, seat: int) -> None:
+    def __init__(self, epoch: AuctionEpoch, seat: int, lines: LedgerLines) -> None:
         self.epoch, self.seat = epoch, seat
-        self.lines = LedgerLines(epoch.number)
+        self.lines = lines
         self.notary: Notary | None = None
         self.coordinator: Coordinator | None = None
         self.remote: list[RemoteSeat] = []
@@ -203,7 +203,7 @@ class AuctionDuties:
                     await self._begin(frame_of(state, self.ledger_id, epoch), seat)
 
     async def _begin(self, epoch: AuctionEpoch, seat: int) -> None:
-        run = EpochRun(epoch, seat)
+        run = EpochRun(epoch, seat, LedgerLines(epoch.number, self._node.lookups))
         state = self._state()
         for target in epoch.terms:
             self.chains.setdefault(target, TargetChain())
@@ -216,11 +216,11 @@ class AuctionDuties:
         def account_keys(account: str) -> tuple[bytes, ...]:
             return keys_of(self._state(), account)
 
-        notary_lines = LedgerLines(epoch.number)
+        notary_lines = LedgerLines(epoch.number, self._node.lookups)
 
         def refresh(book: NotaryBook) -> None:
             self._follow_now()
-            notary_lines.bring(self._state(), book.lines)
+            notary_lines.bring(book.lines)
 
         run.notary = await asyncio.to_thread(
             Notary,
@@ -236,6 +236,7 @@ class AuctionDuties:
             refresh_lines=refresh,
             next_committee=committee_after,
         )
+        await asyncio.to_thread(run.notary.restore)
         peers: dict[int, Peer] = {}
         for number, member in enumerate(epoch.committee.seats):
             if number == seat:
@@ -264,7 +265,8 @@ class AuctionDuties:
                 on_final=self._finish,
                 has_predecessor=find_committee(state, epoch.number - 1) is not None,
             )
-            run.lines.bring(state, run.coordinator.book.lines)
+            await asyncio.to_thread(run.lines.bring, run.coordinator.book.lines)
+            await asyncio.to_thread(run.coordinator.restore)
             halt = halt_of(state)
             if halt is not None:
                 run.coordinator.book.halt(halt.from_us, halt.until_us)
@@ -379,6 +381,14 @@ class AuctionDuties:
             raise NotFoundError("this validator has no notary in this epoch", code="seat.none")
         return run.notary
 
+    def committee(self, number: int) -> Committee:
+        """Return the committee of an epoch.
+
+        Raises:
+            NotFoundError: it has none, or so early ones are not kept (``auction.no_committee``).
+        """
+        return committee_of(self._state(), number)
+
     def epoch_at(self, time_us: int) -> int:
         """Return the epoch of a window that opens at a moment of ledger time."""
         return load_epochs(self._state()).number_at(time_us // 1000)
@@ -404,7 +414,7 @@ class AuctionDuties:
                 run.requests.discard(request.request_id)
                 raise
             await asyncio.to_thread(self._follow_now)
-            run.lines.bring(self._state(), coordinator.book.lines)
+            await asyncio.to_thread(run.lines.bring, coordinator.book.lines)
         return {
             "v": 1,
             "epoch": request.epoch,

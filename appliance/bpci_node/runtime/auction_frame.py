@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.lines import Lines
 from bpci_node.auction.offences import forfeit_of
@@ -14,7 +16,10 @@ from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.state import State
 from bpci_node.chain.targets import list_targets, terms_of
 from bpci_node.errors import NotFoundError
-from bpci_node.primitives.record import load_record
+from bpci_node.runtime.lookups import Lookups
+
+_PAGE = 1_000
+"""Reservations that are read at once."""
 
 
 def frame_of(state: State, ledger_id: str, number: int) -> AuctionEpoch:
@@ -56,24 +61,29 @@ def keys_of(state: State, account: str) -> tuple[bytes, ...]:
 
 
 class LedgerLines:
-    """Brings the lines that the ledger holds to a book, each bond once."""
+    """Brings the lines that the ledger reserves for an epoch to a book, each bond once."""
 
-    def __init__(self, epoch: int) -> None:
-        self._prefix = f"auction-line/{epoch}/".encode("ascii")
-        self._opened: dict[tuple[str, str, int], int] = {}
+    def __init__(self, epoch: int, lookups: Lookups) -> None:
+        self._epoch, self._lookups = epoch, lookups
+        self._one = threading.Lock()
+        self._after = (0, 0, 0)
+        self._reserved: dict[tuple[str, str, int], int] = {}
 
     def reserved(self, target: str, owner: str, tier: int) -> int:
         """Return how many bonds of a line were brought so far."""
-        return self._opened.get((target, owner, tier), 0)
+        return self._reserved.get((target, owner, tier), 0)
 
-    def bring(self, state: State, lines: Lines) -> None:
-        """Open what was reserved since the last time."""
-        for key, data in state.entries(self._prefix):
-            target, owner, tier = key.removeprefix(self._prefix).decode("ascii").split("/")
-            name, reserved = (target, owner, int(tier)), load_record(data)["reserved"]
-            if reserved > self._opened.get(name, 0):
-                lines.open(*name, reserved - self._opened.get(name, 0))
-                self._opened[name] = reserved
+    def bring(self, lines: Lines) -> None:
+        """Open what was reserved since the last time. Not for the event loop."""
+        with self._one:
+            while found := self._lookups.find_events("auction.reserved", after=self._after, limit=_PAGE):
+                for event in found:
+                    fields = event["fields"]
+                    self._after = (event["height"], event["position"], event["number"])
+                    if fields["epoch"] == self._epoch:
+                        name = (fields["target"], fields["owner"], fields["tier"])
+                        lines.open(*name, fields["count"])
+                        self._reserved[name] = self._reserved.get(name, 0) + fields["count"]
 
 
 def forfeit_at(state: State, epoch: AuctionEpoch, stake: Stake, target: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,12 +19,13 @@ from bpci_node.auction.commit import Commit, decode_commits, encode_commits, ver
 from bpci_node.auction.commit_receipt import Arrival, issue_commit_receipts
 from bpci_node.auction.commit_set import CommitSet, sign_set
 from bpci_node.auction.coordinator_book import CoordinatorBook, Due, Duty, Stage
+from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.reveal import Reveal
 from bpci_node.auction.reveal_receipt import RevealList, bits_of
 from bpci_node.auction.revealed_window import RevealedWindow
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.committee import Committee
-from bpci_node.errors import BpciError
+from bpci_node.errors import BpciError, RefusedError
 from bpci_node.primitives import codec
 from bpci_node.runtime.auction_keys import AuctionKeys
 from bpci_node.runtime.auction_messages import key_of, slot_of
@@ -39,7 +40,7 @@ from bpci_node.runtime.window_draft import (
     draft_header,
     handover_window,
 )
-from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, PROPOSED, VOID, AuctionJournal
+from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, PROPOSED, STAGES, VOID, AuctionJournal
 from bpci_node.store.vote_guard import VoteGuard
 
 log = logging.getLogger("bpci.auction")
@@ -89,10 +90,43 @@ class Coordinator:
         self._next_committee, self._on_final = next_committee, on_final
         self._wake = asyncio.Event()
         self._sealing = {target: asyncio.Lock() for target in epoch.terms}
+        self._restored: list[tuple[CommitSet, tuple[Commit, ...]]] = []
+        self._proposed: dict[WindowId, int] = {}
         self._told: dict[WindowId, asyncio.Event] = {}
         self._running: set[asyncio.Task[None]] = set()
         self.voids = 0
         """Windows that ended as void since this epoch began here."""
+
+    def restore(self) -> None:
+        """Take up what the journal has of this epoch, before :meth:`run`; the lines are open by now.
+
+        Raises:
+            BpciError: the journal does not fit together.
+        """
+        for stored in self._journal.windows(*STAGES):
+            if stored.epoch != self.epoch.number:
+                continue
+            window = WindowId(*stored.key)
+            rows = self._journal.commits(stored.key)
+            commits = tuple(commit for _, _, data in rows for commit in decode_commits(b"\x81" + data))
+            if stored.stage in (FINAL, VOID):
+                for commit in commits:
+                    self.book.lines.take(commit)
+                continue
+            for commit in commits:
+                self.book.restore_commit(commit)
+            if stored.commit_set is None:
+                continue
+            commit_set = CommitSet.decode(stored.commit_set)
+            self.book.restore_set(commit_set)
+            if stored.header is not None:
+                self._proposed[window] = AuctionHeader.decode(stored.header).time_us
+            if stored.set_certificate is None:
+                self._restored.append((commit_set, commits))
+            else:
+                certificate = Certificate.from_map(codec.decode(stored.set_certificate))
+                with suppress(RefusedError):
+                    self.book.certify(commit_set, certificate, self._clock.now_us())
 
     # Commits
 
@@ -159,6 +193,8 @@ class Coordinator:
         for target in self.epoch.terms:
             with suppress(BpciError):
                 self.book.want(handover_window(self.epoch, target), self._clock.now_us())
+        for commit_set, commits in self._restored:
+            self._start(self._guarded(commit_set.window, self.certify(commit_set, commits)))
         try:
             while True:
                 next_us = self.book.next_us()
@@ -170,9 +206,7 @@ class Coordinator:
                 now = self._clock.now_us()
                 for due in self.book.due(now):
                     self._jitter.note(due.window.qlock_ms, max(0, now - next_us))
-                    task = asyncio.create_task(self._do(due))
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
+                    self._start(self._guarded(due.window, self._do(due)))
         finally:
             for task in list(self._running):
                 task.cancel()
@@ -188,19 +222,28 @@ class Coordinator:
                 async with asyncio.timeout(left / 1_000_000):
                     await self._wake.wait()
 
-    async def _do(self, due: Due) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _guarded(self, window: WindowId, work: Awaitable[None]) -> None:
+        """Let no window's failure touch another."""
         try:
-            match due.duty:
-                case Duty.CLOSE if due.draft is not None:
-                    await self._close(due, due.draft)
-                case Duty.PROPOSE:
-                    await self._propose(due.window)
-                case _:
-                    await self._void(due.window, len(due.commits))
+            await work
         except BpciError as error:
-            log.warning("window %s: %s: %s", due.window.as_list(), error.code, error.message)
+            log.warning("window %s: %s: %s", window.as_list(), error.code, error.message)
         except Exception:
-            log.exception("window %s failed", due.window.as_list())
+            log.exception("window %s failed", window.as_list())
+
+    async def _do(self, due: Due) -> None:
+        match due.duty:
+            case Duty.CLOSE if due.draft is not None:
+                await self._close(due, due.draft)
+            case Duty.PROPOSE:
+                await self._propose(due.window)
+            case _:
+                await self._void(due.window, len(due.commits))
 
     async def _close(self, due: Due, draft: CommitSet) -> None:
         """Sign a window's set, and have the notaries countersign it."""
@@ -304,7 +347,8 @@ class Coordinator:
             await self._wait_for_predecessor(window)
             revealed = self.book.revealed(window)
             lists = await self._collect_lists(window, revealed)
-            now = self._clock.now_us()
+            # Who comes back after a crash proposes the same header again, as far as the same lists come.
+            now = self._proposed.get(window) or self._clock.now_us()
             proposal = Proposal()
             sealed = await asyncio.to_thread(
                 draft_header,

@@ -172,8 +172,12 @@ class Lookups(ABC):
         Args:
             after: height, position and number of the last one that is known.
         """
+        return await asyncio.to_thread(self.find_events, subject, after=after, limit=limit)
+
+    def find_events(self, subject: str, *, after: tuple[int, int, int] = (0, 0, 0), limit: int = 100) -> list[Any]:
+        """Return what :meth:`events` does; not for the event loop."""
         self.current()
-        rows = await asyncio.to_thread(self._blocks.find_events, subject, after=after, limit=limit)
+        rows = self._blocks.find_events(subject, after=after, limit=limit)
         return [
             {"height": height, "position": position, "number": number} | codec.decode(result)["events"][number]
             for height, position, number, result in rows

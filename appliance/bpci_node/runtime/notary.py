@@ -14,7 +14,7 @@ from typing import Any
 from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.batch_signature import BatchSignature
 from bpci_node.auction.certificate import Certificate, verify_certificate
-from bpci_node.auction.commit import Commit, verify_commit
+from bpci_node.auction.commit import Commit, decode_commits, verify_commit
 from bpci_node.auction.commit_set import CommitSet
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lists import verify_list as verify_inclusion_list
@@ -47,7 +47,7 @@ from bpci_node.runtime.window_draft import (
     draft_header,
     handover_window,
 )
-from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, AuctionJournal
+from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, STAGES, VOID, AuctionJournal
 from bpci_node.store.vote_guard import VoteGuard
 
 log = logging.getLogger("bpci.auction")
@@ -98,6 +98,30 @@ class Notary:
             "final": self._on_final,
         }
         refresh_lines(self.book)
+
+    def restore(self) -> None:
+        """Take up what the journal has of this epoch; the lines are open by now.
+
+        Raises:
+            BpciError: the journal does not fit together.
+        """
+        for stored in self._journal.windows(*STAGES):
+            if stored.epoch != self.epoch.number or stored.commit_set is None:
+                continue
+            rows = self._journal.commits(stored.key)
+            commits = [commit for _, _, data in rows for commit in decode_commits(b"\x81" + data)]
+            if stored.stage in (FINAL, VOID):
+                for commit in commits:
+                    self.book.lines.take(commit)
+                continue
+            commit_set = CommitSet.decode(stored.commit_set)
+            self.book.restore_set(commit_set, commits)
+            if stored.set_certificate is None:
+                continue
+            revealed = self.book.certify(commit_set)
+            for _, _, data, _ in self._journal.reveals(stored.key):
+                (reveal,) = decode_reveals(b"\x81" + data)
+                self.book.restore_reveal(reveal, revealed.check(reveal))
 
     async def answer(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Answer one message of another validator.
