@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from bpci_node.cli.light_trust import (
     trust_option,
 )
 from bpci_node.cli.local import target_option
-from bpci_node.cli.output import emit, json_option
+from bpci_node.cli.output import emit, json_option, say
 from bpci_node.errors import BpciError, FormatError, UnreachableError
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def follow(
 ) -> None:
     """Fetch the bundles of a target that come next, and verify each.
 
-    Nodes are only asked; what they answer must follow from the network file. Without a state it begins with the
-    first bundle that the node still has.
+    Nodes are only asked; what they answer must follow from the network file. A window's bundle is with the validator
+    that coordinated it, so name several. Without a state it begins with the first bundle that is still there.
 
     \b
     Examples:
       bpci light follow --network network.json --state mainnet.light
-      bpci light follow --network network.json --node http://192.0.2.5:8545 --full --json
+      bpci light follow --network network.json --node http://192.0.2.5:8545 --node http://192.0.2.6:8545 --json
     """
     from bpci_node.auction.light import begin, stand_on
 
@@ -69,7 +70,7 @@ def follow(
     views: list[dict[str, Any]] = []
     for bundle in _fetch(urls or trusted.urls, target, 0 if client is None else client.sequence, most):
         if client is None:
-            client = begin(trusted.ledger_id, target, ask_committee(trusted, bundle.header.epoch))
+            client = begin(trusted.ledger_id, target, ask_committee(trusted, bundle.header.epoch, urls))
         if client.digest is None and bundle.header.epoch < client.committee.epoch:
             continue  # of before the committee with which it begins
         client, verified = client.check(bundle, is_full=is_full)
@@ -81,34 +82,46 @@ def follow(
 
 
 def _fetch(urls: Sequence[str], target: str, after: int, most: int) -> Iterator[AuctionBundle]:
-    """Yield the bundles behind a number of the chain, in order, from the first node that answers.
+    """Yield the bundles behind a number of the chain, in order; each from whichever node has it.
 
     Raises:
-        UnreachableError: none does (``unreachable.auctions``).
+        UnreachableError: no node answers (``unreachable.auctions``).
     """
     from bpci_node.auction.auction_bundle import AuctionBundle
     from bpci_node.network.auction_client import AuctionClient
 
-    for url in urls:
-        try:
-            with AuctionClient(url) as client:
-                page = client.bundles(target, after=after, limit=min(_PAGE, most))
-        except BpciError:
-            continue
-        with AuctionClient(url) as client:
-            while page and most > 0:
-                for row in page[:most]:
-                    digest = row.get("digest") if isinstance(row, dict) else None
-                    if not isinstance(digest, bytes) or len(digest) != 32:
-                        raise FormatError(f"{url} lists bundles without their digests", code="light.format")
-                    bundle = AuctionBundle.decode(client.bundle(digest))
-                    after = bundle.header.sequence
-                    most -= 1
-                    yield bundle
-                page = client.bundles(target, after=after, limit=min(_PAGE, max(most, 1)))
-        return
-    raise UnreachableError(
-        "no node answered that has auctions",
-        code="unreachable.auctions",
-        hint="Name one with --node URL: a validator of the network.",
-    )
+    with ExitStack() as opened:
+        clients = [opened.enter_context(AuctionClient(url)) for url in urls]
+        while most > 0:
+            found: dict[int, tuple[AuctionClient, bytes]] = {}
+            answered = 0
+            for client in clients:
+                try:
+                    page = client.bundles(target, after=after, limit=_PAGE)
+                except BpciError:
+                    continue
+                answered += 1
+                found.update((number, (client, digest)) for number, digest in map(_listed, page))
+            if not answered:
+                raise UnreachableError(
+                    "no node answered that has auctions",
+                    code="unreachable.auctions",
+                    hint="Name the network's validators, each with --node URL.",
+                )
+            if not found:
+                return
+            number = min(found)
+            if after and number != after + 1:
+                say(f"no node has bundle {after + 1} of {target}; later ones can't be followed without it")
+                return
+            while number in found and most > 0:
+                client, digest = found[number]
+                yield AuctionBundle.decode(client.bundle(digest))
+                after, number, most = number, number + 1, most - 1
+
+
+def _listed(row: Any) -> tuple[int, bytes]:
+    number, digest = (row.get("sequence"), row.get("digest")) if isinstance(row, dict) else (None, None)
+    if type(number) is not int or not isinstance(digest, bytes) or len(digest) != 32:
+        raise FormatError("a node lists bundles without number or digest", code="light.format")
+    return number, digest

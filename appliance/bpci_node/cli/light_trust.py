@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,11 @@ def load_trust(path: Path) -> NetworkFile:
         raise UsageError(f"--network {path}: {error.message}", code="usage.network", hint=error.hint) from error
 
 
-def ask_committee(network: NetworkFile, epoch: int) -> Committee:
-    """Ask the network's nodes for the committee of an epoch; what they answer is proved against the registry's key.
+def ask_committee(network: NetworkFile, epoch: int, others: Sequence[str] = ()) -> Committee:
+    """Ask nodes for the committee of an epoch; what they answer is proved against the registry's key.
+
+    Args:
+        others: nodes to ask besides those that the network file names.
 
     Raises:
         UnreachableError: no node showed it (``light.committee``).
@@ -82,7 +86,7 @@ def ask_committee(network: NetworkFile, epoch: int) -> Committee:
     from bpci_node.network.client import NodeClient
     from bpci_node.network.proved_state import ProvedState
 
-    for url in network.urls:
+    for url in (*network.urls, *others):
         try:
             with NodeClient(url, network=network) as client:
                 value = ProvedState(client, network.registry_key).get(committee_entry(epoch))
