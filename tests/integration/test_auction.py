@@ -42,6 +42,14 @@ def test_a_bid_goes_from_a_hidden_commit_to_a_bundle_that_the_committee_signed(
         committee = client.committee(header.epoch)
     verify_auction(data, committee, is_full=True)
 
+    settled = network.wait_for(lambda: network.events("auction.settled"), what="the settlement")[0]["fields"]
+    assert (settled["target"], settled["sequence"]) == (TARGET, header.sequence)
+    terms, entries = bundle.terms, bundle.body.entries
+    paid = sum(-(-(row.fee_per_w - terms.base_fee_wei) * row.gas // terms.wei_per_unit) for row in entries)
+    bond = terms.tiers[0].bond
+    assert network.escrow(bidder.account) == 10**12 // 2 - paid
+    assert all(row.gas > 0 and paid <= 6 * bond for row in entries)
+
 
 def test_a_coordinator_that_is_killed_comes_back_and_accounts_for_every_commit(
     start: Callable[..., Any], tmp_path: Path, raws: list[bytes]

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from bpci_node import __version__
 from bpci_node.chain.faucet import PURPOSES
+from bpci_node.gateway.auction_metrics import auction_metrics
 from bpci_node.gateway.limits import ConnectionLimit
 from bpci_node.runtime.counters import Step
 from bpci_node.runtime.node import Node
@@ -127,6 +128,7 @@ class _NodeCollector(Collector):
         yield from self._pools()
         yield from self._queues()
         yield from self._ledger()
+        yield from auction_metrics(node)
         yield GaugeMetricFamily("bpci_connections", "Open connections", value=self._connections.count)
         yield CounterMetricFamily(
             "bpci_connections_refused", "Connections refused by a limit", value=self._connections.refused

@@ -40,6 +40,7 @@ from bpci_node.runtime.ledger_door import LedgerDoor
 from bpci_node.runtime.membership import OwnRegistry, RemoteRegistry
 from bpci_node.runtime.notary import Notary
 from bpci_node.runtime.service import log_error
+from bpci_node.runtime.settling import settlement_parts
 from bpci_node.runtime.window_draft import Sealed, TargetChain
 from bpci_node.store.auction_journal import FINAL, AuctionJournal
 from bpci_node.store.vote_guard import VoteGuard
@@ -299,6 +300,8 @@ class AuctionDuties:
             }
         )
         await asyncio.wrap_future(self.journal.add_bundle(digest, header.target, header.sequence, data, event))
+        for part in settlement_parts(header, certificate, sealed.outcomes):
+            await asyncio.wrap_future(self.journal.owe("auction.settle", codec.encode(part)))
 
     async def _hand_over(self, sealed: Sealed, certificate: Certificate, following: Committee) -> None:
         """Tell those who serve next, and had no seat in this epoch, what they build on."""

@@ -12,6 +12,7 @@ from bpci_node.chain.account import load_account
 from bpci_node.chain.committee import Committee
 from bpci_node.chain.draw import committee_of
 from bpci_node.chain.epochs import load_epochs
+from bpci_node.chain.forfeits import offences_before
 from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.state import State
 from bpci_node.chain.targets import list_targets, terms_of
@@ -90,4 +91,5 @@ def forfeit_at(state: State, epoch: AuctionEpoch, stake: Stake, target: str) -> 
     """Return what an unrevealed commit loses of its bond in an epoch, smallest unit of the target's asset."""
     tier = epoch.terms[target].tier(stake.tier)
     base_bps = load_parameter(state, "auction_forfeit_bps")
-    return 0 if tier is None else forfeit_of(tier.bond, base_bps, 0)
+    earlier = offences_before(state, stake.account, epoch.number)
+    return 0 if tier is None else forfeit_of(tier.bond, base_bps, earlier)
