@@ -6,7 +6,6 @@ from bpci_node.chain.account import account_id_of
 from bpci_node.chain.assets import create_asset, credit
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.guardians import store_guardians, store_parameter
-from bpci_node.chain.parameters import PARAMETERS
 from bpci_node.chain.state import Overlay, State
 from bpci_node.chain.vesting import VestingRecord, store_grant
 
@@ -29,6 +28,6 @@ def first_writes(genesis: Genesis) -> dict[bytes, bytes | None]:
             record = VestingRecord(allocation.asset, allocation.amount, 0, allocation.vesting)
             store_grant(state, allocation.to, number.to_bytes(16), record)
     store_guardians(state, tuple(account_id_of(key) for key in genesis.guardians), genesis.threshold)
-    for name in PARAMETERS:
+    for name in sorted(parameters.written):
         store_parameter(state, name, parameters.value(name))
     return state.writes

@@ -35,7 +35,7 @@ class ParameterRule:
     high: int
     """Greatest value."""
     default: int
-    """Value where the genesis names none."""
+    """Value where the genesis names none: fixed once released, or older ledgers would change their rules unasked."""
     doc: str
     """What it is, with its unit."""
 
@@ -191,6 +191,8 @@ class Parameters:
     """How many guardians make a quorum, more than half of them."""
     values: Mapping[str, int] = field(default_factory=dict)
     """Governed parameters that differ from their defaults, by name."""
+    written: frozenset[str] = frozenset(PARAMETERS)
+    """Names of those that the genesis writes out. One that came into being after it has its default, for good."""
 
     def __post_init__(self) -> None:
         """Check everything that does not depend on the encoding.
@@ -219,6 +221,7 @@ class Parameters:
         for name, value in self.values.items():
             rule = PARAMETERS.get(name)
             _require(rule is not None and rule.low <= value <= rule.high, "a governed parameter is outside its range")
+        _require(self.values.keys() <= self.written <= PARAMETERS.keys(), "a governed parameter is not written out")
 
     def supply(self, asset: str) -> int:
         """Return how much of ``asset`` is allocated."""
@@ -229,7 +232,7 @@ class Parameters:
         return self.values.get(name, PARAMETERS[name].default)
 
     def as_map(self) -> dict[str, Any]:
-        """Return the map that the genesis carries; every governed parameter is written out."""
+        """Return the map that the genesis carries."""
         return {
             "network": self.network,
             "assets": [{"id": item.id, "decimals": item.decimals, "cap": item.cap} for item in self.assets],
@@ -244,7 +247,7 @@ class Parameters:
             ],
             "guardians": list(self.guardians),
             "threshold": self.threshold,
-            "values": {name: self.value(name) for name in PARAMETERS},
+            "values": {name: self.value(name) for name in PARAMETERS if name in self.written},
         }
 
 
@@ -260,14 +263,17 @@ def parse_parameters(value: Any) -> Parameters:
         what="the parameters of a genesis",
         code=_FORMAT,
     )
-    values = Fields(fields.raw("values"), tuple(PARAMETERS), what="the governed parameters", code=_FORMAT)
+    named = fields.raw("values")
+    written = tuple(name for name in PARAMETERS if type(named) is dict and name in named)
+    values = Fields(named, written, what="the governed parameters", code=_FORMAT)
     return Parameters(
         network=_text(fields.raw("network")),
         assets=tuple(_asset(item) for item in fields.items("assets", MAX_ASSETS)),
         allocations=tuple(_allocation(item) for item in fields.items("allocations", MAX_ALLOCATIONS)),
         guardians=tuple(_key(item) for item in fields.items("guardians", MAX_GUARDIANS)),
         threshold=fields.integer("threshold", 1, MAX_GUARDIANS),
-        values={name: values.integer(name, rule.low, rule.high) for name, rule in PARAMETERS.items()},
+        values={name: values.integer(name, PARAMETERS[name].low, PARAMETERS[name].high) for name in written},
+        written=frozenset(written),
     )
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from bpci_node.chain.beginning import first_writes
 from bpci_node.chain.genesis import Genesis, decode_genesis
 from bpci_node.chain.guardians import load_guardians, load_parameter
-from bpci_node.chain.parameters import Allocation, AssetRule, Schedule
+from bpci_node.chain.parameters import PARAMETERS, Allocation, AssetRule, Schedule
+from bpci_node.chain.state import State
 from bpci_node.errors import BpciError, FormatError
 from bpci_node.primitives.codec import decode, encode
 
@@ -19,6 +20,17 @@ def test_a_genesis_with_parameters_is_read_as_it_was_written(economy):
     assert (again.version, again.hash, again.ledger_id) == (2, genesis.hash, genesis.ledger_id)
     assert first_writes(again) == first_writes(genesis)
     assert again.parameters.value("fee_min") == 2
+
+
+def test_a_genesis_older_than_a_parameter_keeps_its_hash_and_takes_the_default(economy):
+    older = economy.genesis.as_map()
+    del older["parameters"]["values"]["jail_blocks"]
+    found = decode_genesis(encode(older))
+    assert found.encode() == encode(older)
+    assert b"parameter/jail_blocks" not in first_writes(found)
+    assert b"parameter/jail_blocks" in first_writes(economy.genesis)
+    assert found.parameters.value("jail_blocks") == PARAMETERS["jail_blocks"].default
+    assert load_parameter(State.of(first_writes(found).items()), "jail_blocks") == PARAMETERS["jail_blocks"].default
 
 
 def test_what_begins_differently_is_another_ledger(economy):
@@ -77,7 +89,7 @@ def test_parameters_that_contradict_themselves_make_no_ledger(economy, change):
         {"allocations": [{"to": "x", "asset": "BPI", "amount": 1, "vesting": None}]},
         {"guardians": ["key"]},
         {"threshold": None},
-        {"values": {}},
+        {"values": {"jail_blocks": -1}},
         {"more": 1},
     ],
     ids=str,
