@@ -158,10 +158,11 @@ class Notary:
         try:
             return self.book.take_set(commit_set, commits, verify, self._clock.now_us())
         except RefusedError as error:
-            if error.code != "commit.no_slot":
+            if error.code not in ("commit.no_slot", "commit.signature"):
                 raise
-            # A line may be in a block that came after this notary looked last.
+            # A line or a key may be in a block that came after this notary looked last.
             self._refresh_lines(self.book)
+            keys.clear()
             return self.book.take_set(commit_set, commits, verify, self._clock.now_us())
 
     async def _keep_set(self, commit_set: CommitSet, commits: Sequence[Commit]) -> None:
