@@ -23,7 +23,6 @@ from bpci_node.auction.auction_bundle import AuctionBundle, post_quantum_message
 from bpci_node.auction.candidates import Candidate, Origin
 from bpci_node.auction.certificate import count_votes, verify_certificate
 from bpci_node.auction.header import NO_PARENT
-from bpci_node.auction.outcome import Outcome
 from bpci_node.auction.outcome_list import Stake, outcomes_of
 from bpci_node.auction.seal_auction import Draft, WindowFacts, draft_window, prove_window
 from bpci_node.auction.verify_auction import verify_auction
@@ -103,14 +102,6 @@ def committee() -> tuple[Committee, list[BlsSigner], MlDsaSigner]:
         for node, voter, key in zip(nodes, voters, quantum, strict=True)
     )
     return Committee(1, seats), voters, quantum[0]
-
-
-def outcomes(found: list[Candidate]) -> tuple[Outcome, ...]:
-    """Return the outcomes of a window whose commits were all revealed."""
-    accounts = [account_id_of(LocalSigner(bytes([number + 1]) * 32).public_key) for number in range(100)]
-    selection = select_window(found, TERMS)
-    stakes = [Stake(item.commit_id or b"", accounts[number % len(accounts)], 0) for number, item in enumerate(found)]
-    return outcomes_of(stakes, selection, TERMS, lambda _: 0)
 
 
 def facts(found: list[Candidate]) -> WindowFacts:

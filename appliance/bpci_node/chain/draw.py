@@ -159,9 +159,10 @@ def close_draws(state: Overlay, genesis: Genesis, *, height: int, time_ms: int) 
     # From the end of the third quarter on the seed of the next epoch is known, so who draws on it must be, too.
     _fix_eligible(state, number + 2 if epochs.is_drawn(number + 1, now) else number + 1, height - 1)
     data = state.get(_LAST_ENTRY)
-    last: int | None = None if data is None else load_record(data)["epochs"][-1]
-    if last is not None and epochs.is_drawn(last, now) and _find_committee(state, last) is None:
-        _fix_committee(state, last)
+    # A ledger may have had no block since an epoch was drawn, and the first one then brings the next epoch's ticket.
+    for drawn in [] if data is None else load_record(data)["epochs"][-2:]:
+        if drawn >= number and epochs.is_drawn(drawn, now) and _find_committee(state, drawn) is None:
+            _fix_committee(state, drawn)
 
 
 def _fix_committee(state: Overlay, epoch: int) -> None:
