@@ -20,6 +20,7 @@ from bpci_node.auction.window import phases_of
 from bpci_node.chain.assets import balance, credit, debit
 from bpci_node.chain.context import Context, Event
 from bpci_node.chain.draw import committee_of
+from bpci_node.chain.earnings import note_pay
 from bpci_node.chain.emergency import halt_of
 from bpci_node.chain.epochs import load_epochs
 from bpci_node.chain.escrow import add_to_escrow
@@ -236,6 +237,7 @@ def share(state: Overlay, header: AuctionHeader, terms: TargetTerms, revenue: in
         add_due(state, owners[target], terms.asset, amount)
     for account, amount in division.committee.items():
         credit(state, account, terms.asset, amount)
+        note_pay(state, account, terms.asset, header.epoch, amount)
     fields: dict[str, str | int | bytes] = {
         "target": terms.target,
         "asset": terms.asset,
