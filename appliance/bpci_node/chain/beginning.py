@@ -7,6 +7,7 @@ from bpci_node.chain.assets import create_asset, credit
 from bpci_node.chain.genesis import Genesis
 from bpci_node.chain.guardians import store_guardians, store_parameter
 from bpci_node.chain.state import Overlay, State
+from bpci_node.chain.targets import store_terms
 from bpci_node.chain.vesting import VestingRecord, store_grant
 
 
@@ -30,4 +31,6 @@ def first_writes(genesis: Genesis) -> dict[bytes, bytes | None]:
     store_guardians(state, tuple(account_id_of(key) for key in genesis.guardians), genesis.threshold)
     for name in sorted(parameters.written):
         store_parameter(state, name, parameters.value(name))
+    for terms in parameters.targets:
+        store_terms(state, terms.target, terms, 0)
     return state.writes

@@ -1,4 +1,4 @@
-"""What a ledger begins with besides its name and key: assets, allocations, guardians, and governed parameters.
+"""What a ledger begins with besides its name and key: assets, allocations, guardians, parameters, targets of auctions.
 
 A genesis of version 2 carries all of it; one of version 1 has the defaults: no assets, no fees, and the registry key as
 its only guardian. The parameters are state from the first block on, so that governance can change them.
@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bpci_node.chain.forms import ACCOUNT_FORM, ASSET_FORM
+from bpci_node.chain.target_terms import MAX_TARGETS, TargetTerms
 from bpci_node.errors import FormatError
 from bpci_node.primitives.amounts import MAX_AMOUNT
 from bpci_node.primitives.fields import MAX_INT, Fields
@@ -193,6 +194,8 @@ class Parameters:
     """Governed parameters that differ from their defaults, by name."""
     written: frozenset[str] = frozenset(PARAMETERS)
     """Names of those that the genesis writes out. One that came into being after it has its default, for good."""
+    targets: tuple[TargetTerms, ...] = ()
+    """Chains that are auctioned from the first committee on, in order of their ids, each once."""
 
     def __post_init__(self) -> None:
         """Check everything that does not depend on the encoding.
@@ -222,6 +225,10 @@ class Parameters:
             rule = PARAMETERS.get(name)
             _require(rule is not None and rule.low <= value <= rule.high, "a governed parameter is outside its range")
         _require(self.values.keys() <= self.written <= PARAMETERS.keys(), "a governed parameter is not written out")
+        names = [terms.target for terms in self.targets]
+        _require(names == sorted(set(names)), "the targets come in order of their ids, each once")
+        _require(len(names) <= MAX_TARGETS, f"there are at most {MAX_TARGETS} targets")
+        _require(all(terms.asset in ids for terms in self.targets), "a target is paid in an asset of the table")
 
     def supply(self, asset: str) -> int:
         """Return how much of ``asset`` is allocated."""
@@ -232,8 +239,8 @@ class Parameters:
         return self.values.get(name, PARAMETERS[name].default)
 
     def as_map(self) -> dict[str, Any]:
-        """Return the map that the genesis carries."""
-        return {
+        """Return the map that the genesis carries; one without targets has no field for them, as older ones have."""
+        found = {
             "network": self.network,
             "assets": [{"id": item.id, "decimals": item.decimals, "cap": item.cap} for item in self.assets],
             "allocations": [
@@ -249,6 +256,7 @@ class Parameters:
             "threshold": self.threshold,
             "values": {name: self.value(name) for name in PARAMETERS if name in self.written},
         }
+        return found | ({"targets": [terms.as_map() for terms in self.targets]} if self.targets else {})
 
 
 def parse_parameters(value: Any) -> Parameters:
@@ -257,12 +265,11 @@ def parse_parameters(value: Any) -> Parameters:
     Raises:
         FormatError: they are outside their form (``format.genesis``, ``format.key``, ``format.schedule``).
     """
-    fields = Fields(
-        value,
-        ("network", "assets", "allocations", "guardians", "threshold", "values"),
-        what="the parameters of a genesis",
-        code=_FORMAT,
-    )
+    has_targets = type(value) is dict and "targets" in value
+    names = ("network", "assets", "allocations", "guardians", "threshold", "values", *(("targets",) * has_targets))
+    fields = Fields(value, names, what="the parameters of a genesis", code=_FORMAT)
+    targets = tuple(_target(item) for item in fields.items("targets", MAX_TARGETS)) if has_targets else ()
+    _require(bool(targets) or not has_targets, "targets that are named are at least one")
     named = fields.raw("values")
     written = tuple(name for name in PARAMETERS if type(named) is dict and name in named)
     values = Fields(named, written, what="the governed parameters", code=_FORMAT)
@@ -274,6 +281,7 @@ def parse_parameters(value: Any) -> Parameters:
         threshold=fields.integer("threshold", 1, MAX_GUARDIANS),
         values={name: values.integer(name, PARAMETERS[name].low, PARAMETERS[name].high) for name in written},
         written=frozenset(written),
+        targets=targets,
     )
 
 
@@ -302,6 +310,13 @@ def _allocation(item: Any) -> Allocation:
         amount=fields.integer("amount", 1, MAX_INT),
         vesting=None if fields.is_null("vesting") else parse_schedule(fields.raw("vesting"), code=_FORMAT),
     )
+
+
+def _target(item: Any) -> TargetTerms:
+    try:
+        return TargetTerms.from_map(item)
+    except FormatError as error:
+        raise FormatError(error.message, code=_FORMAT) from error
 
 
 def _text(value: Any) -> str:

@@ -27,6 +27,8 @@ KINDS = (COMMUNITY, PARTNER, ENTERPRISE)
 SLA_TIERS = ("bronze", "silver", "gold")
 """Names of service levels; what one promises is in its own numbers."""
 
+MAX_TARGETS = 64
+"""Most targets that a ledger knows, closed ones included."""
 MAX_TIERS = 16
 MAX_PHASE_MS = 10_000
 """Longest reveal or seal phase."""

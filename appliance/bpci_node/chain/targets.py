@@ -15,14 +15,12 @@ from bpci_node.chain.epochs import load_epochs
 from bpci_node.chain.forms import Form, Spec, text
 from bpci_node.chain.guardians import require_quorum
 from bpci_node.chain.state import Overlay, View
-from bpci_node.chain.target_terms import TargetTerms
+from bpci_node.chain.target_terms import MAX_TARGETS, TargetTerms
 from bpci_node.errors import FormatError, NotFoundError, RefusedError
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.names import TARGET_FORM
 from bpci_node.primitives.record import load_record, save_record
 
-MAX_TARGETS = 64
-"""Most targets that a ledger knows, closed ones included."""
 MAX_VERSIONS = 12
 """How many terms of one target are remembered: those of as many epochs, at least."""
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_NODES = 16
 RPC_PORT, DASHBOARD_PORT, FAUCET_PORT = 8545, 8080, 3000
+TARGET, BASE_FEE_WEI, FEE_BIN_WEI = "eip155:1", 45_000_000, 10_000_000
+"""The chain whose entries it pools and auctions."""
 DEVELOPER_COINS = 1_000_000
 """BPI that the developer's account has from the beginning."""
 HEARTBEAT_SECONDS = 5
@@ -114,7 +116,7 @@ def write_files(home: Path, port: int, *, ports: Ports | None = None) -> None:
     from dataclasses import replace
 
     from bpci_node.chain.account import account_id_of
-    from bpci_node.chain.defaults import DECIMALS, default_parameters
+    from bpci_node.chain.defaults import DECIMALS, community_target, default_parameters
     from bpci_node.chain.genesis import Genesis
     from bpci_node.chain.parameters import Allocation
     from bpci_node.primitives.keys import LocalSigner, derive_keys, new_phrase
@@ -135,7 +137,11 @@ def write_files(home: Path, port: int, *, ports: Ports | None = None) -> None:
             "devnet",
             registry_key,
             time.time_ns() // 1_000_000,
-            replace(parameters, allocations=(*parameters.allocations, funded)),
+            replace(
+                parameters,
+                allocations=(*parameters.allocations, funded),
+                targets=(community_target(TARGET, base_fee_wei=BASE_FEE_WEI, fee_bin_wei=FEE_BIN_WEI),),
+            ),
         )
         genesis_file.write_bytes(genesis.encode())
         # Last, so that an interrupted first start makes a new phrase instead of keeping one without its keys.
@@ -217,7 +223,7 @@ def _write_config(place: Place, ports: Ports, ledger: LedgerSection, keys: KeysS
         owner=OwnerSection(socket=place.socket, group=""),
         ledger=ledger,
         keys=keys,
-        targets=(TargetSection(id="eip155:1", base_fee_wei=45_000_000, fee_bin_wei=10_000_000),),
+        targets=(TargetSection(id=TARGET, base_fee_wei=BASE_FEE_WEI, fee_bin_wei=FEE_BIN_WEI),),
         limits=LimitsSection(requests_per_second=1000),
         # On loopback there is nobody to be kept from taking it all.
         faucet=FaucetSection(enabled=place.number == 1, work_bits=12, grants_per_source=10_000),

@@ -10,6 +10,7 @@ from bpci_node.chain.genesis import Genesis, decode_genesis
 from bpci_node.chain.guardians import load_guardians, load_parameter
 from bpci_node.chain.parameters import PARAMETERS, Allocation, AssetRule, Schedule
 from bpci_node.chain.state import State
+from bpci_node.chain.targets import list_targets, terms_of
 from bpci_node.errors import BpciError, FormatError
 from bpci_node.primitives.codec import decode, encode
 
@@ -117,3 +118,49 @@ def test_a_changed_byte_makes_another_ledger_or_none(economy, data):
     changed[data.draw(st.integers(0, len(changed) - 1))] ^= data.draw(st.integers(1, 255))
     with contextlib.suppress(BpciError):
         assert decode_genesis(bytes(changed)).hash != economy.genesis.hash
+
+
+def test_a_genesis_names_targets_which_are_auctioned_from_the_first_epoch_on(house):
+    without = house.genesis
+    terms = (house.terms(), house.terms(target="eip155:10"))
+    genesis = replace(without, parameters=replace(without.parameters, targets=terms))
+    again = decode_genesis(genesis.encode())
+    assert (again.hash, again.parameters.targets) == (genesis.hash, terms)
+    assert genesis.hash != without.hash
+    state = State.of(first_writes(again).items())
+    assert list_targets(state) == ("eip155:1", "eip155:10")
+    assert [terms_of(state, found.target, epoch) for found in terms for epoch in (0, 7)] == [
+        found for found in terms for _ in range(2)
+    ]
+
+
+def test_a_genesis_without_targets_has_no_field_for_them_and_keeps_its_hash(economy):
+    value = decode(economy.genesis.encode())
+    assert "targets" not in value["parameters"]
+    value["parameters"]["targets"] = []
+    with pytest.raises(FormatError) as caught:
+        decode_genesis(encode(value))
+    assert caught.value.code == "format.genesis"
+
+
+@pytest.mark.parametrize("names", [("eip155:10", "eip155:1"), ("eip155:1", "eip155:1")], ids="-".join)
+def test_targets_of_a_genesis_come_in_order_and_once(house, names):
+    parameters = house.genesis.parameters
+    with pytest.raises(FormatError):
+        replace(parameters, targets=tuple(house.terms(target=name) for name in names))
+
+
+def test_a_target_of_a_genesis_is_paid_in_an_asset_of_its_table(house):
+    with pytest.raises(FormatError):
+        replace(house.genesis.parameters, targets=(house.terms(asset="ABC"),))
+
+
+@pytest.mark.parametrize("change", [{"policy": "mine"}, {"v": 2}, {"more": 1}, {"tiers": []}], ids=str)
+def test_a_target_of_a_genesis_outside_its_form_is_refused(house, change):
+    parameters = house.genesis.parameters
+    genesis = replace(house.genesis, parameters=replace(parameters, targets=(house.terms(),)))
+    value = decode(genesis.encode())
+    value["parameters"]["targets"][0] |= change
+    with pytest.raises(FormatError) as caught:
+        decode_genesis(encode(value))
+    assert caught.value.code == "format.genesis"
