@@ -26,6 +26,7 @@ GROUPS = {
     "node": "Run and ask a node.",
     "devnet": "A node on this machine, within seconds.",
     "mempool": "Send entries, prove what waits, seal bundles.",
+    "auction": "Bid hidden, watch windows, play auctions with real blocks.",
     "bundle": "Show and verify sealed bundles.",
     "light": "Follow auctions and verify their bundles.",
     "proof": "Check entries and commands of a ledger.",

@@ -9,6 +9,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -49,7 +50,47 @@ def load_transactions(files: Sequence[Path]) -> list[bytes]:
     return [raw for path in files for raw in _block(path)]
 
 
+@dataclass(frozen=True, slots=True)
+class MinedBlock:
+    """A block that was mined, as far as a replay needs it."""
+
+    number: int
+    base_fee_wei: int
+    """Per gas."""
+    gas_limit: int
+    raws: tuple[bytes, ...]
+    """Its raw transactions, in the order in which they ran."""
+
+
+def load_blocks(files: Sequence[Path]) -> list[MinedBlock]:
+    """Return the blocks of block files, in their order.
+
+    Raises:
+        UsageError: a file can't be read (``usage.file``).
+        FormatError: it holds no block (``format.block_file``).
+    """
+    return [_mined(path) for path in files]
+
+
+def _mined(path: Path) -> MinedBlock:
+    try:
+        block = _read(path)
+        block = block.get("result", block)
+        number, base_fee, gas_limit = (int(block[name], 16) for name in ("number", "baseFeePerGas", "gasLimit"))
+        return MinedBlock(number, base_fee, gas_limit, tuple(map(_raw, _transactions(block))))
+    except (ValueError, KeyError, TypeError, AttributeError, FormatError) as error:
+        raise _no_block(path) from error
+
+
 def _block(path: Path) -> Iterator[bytes]:
+    try:
+        yield from map(_raw, _transactions(_read(path)))
+    except (ValueError, KeyError, TypeError, FormatError) as error:
+        raise _no_block(path) from error
+
+
+def _read(path: Path) -> Any:
+    """Return the JSON of a file, packed or not."""
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
@@ -62,10 +103,7 @@ def _block(path: Path) -> Iterator[bytes]:
         raise UsageError(f"cannot read {path}: {error.strerror}", code="usage.file") from error
     if len(data) > MAX_FILE_BYTES:
         raise FormatError(f"{path} is longer than {MAX_FILE_BYTES} bytes", code="format.block_file")
-    try:
-        yield from map(_raw, _transactions(read_json(data, max_bytes=MAX_FILE_BYTES, allow_fractions=True)))
-    except (ValueError, KeyError, TypeError, FormatError) as error:
-        raise _no_block(path) from error
+    return read_json(data, max_bytes=MAX_FILE_BYTES, allow_fractions=True)
 
 
 def _transactions(block: Any) -> list[dict[str, Any]]:

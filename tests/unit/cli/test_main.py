@@ -55,7 +55,19 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "group",
-    ["node", "devnet", "mempool", "network", "registry", "identity", "authority", "governance", "wallet", "dao"],
+    [
+        "node",
+        "devnet",
+        "mempool",
+        "network",
+        "registry",
+        "identity",
+        "authority",
+        "governance",
+        "wallet",
+        "dao",
+        "auction",
+    ],
 )
 def test_every_command_shows_examples(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = main_module.cli.get_command(None, group)
