@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bpci_node.auction.auction_epoch import AuctionEpoch
@@ -413,6 +414,10 @@ class Notary:
         kept = [outcome.commit_id for outcome in outcomes if outcome.kind is Kind.CARRIED]
         if [item.commit.commit_id for item in carried] != kept:
             raise ProofError("the carried entries are not those of the outcomes", code="outcome.format")
+        with suppress(NotFoundError, RefusedError):  # a window at which this notary was away
+            positions, first = self.book.revealed(header.window).positions, header.window.first_seq
+            if any(item.seq != first + positions.get(item.commit.commit_id, -1) for item in carried):
+                raise ProofError("a carried entry has another arrival than in its set", code="outcome.format")
         return carried
 
     async def take_final(self, header: AuctionHeader, certificate: Certificate, carried: Sequence[Carried]) -> None:
