@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bpci_node.chain import auction_evidence, draw, emergency, forfeits, lines, partners, settlement, targets
+from bpci_node.chain import auction_evidence, draw, emergency, forfeits, lines, partners, service, settlement, targets
 from bpci_node.chain.kinds import Kind
 
 _QUORUM = ("access.quorum", "A quorum of the guardians signed it, the sender among them or not.")
@@ -96,6 +96,50 @@ KINDS = (
             _PUNISHABLE,
         ),
         effects=_PUNISHMENT,
+        events=("validator.slashed", "validator.jailed"),
+    ),
+    Kind(
+        name="auction.report_miss",
+        summary="Brings evidence that a window of a target with a service level ended void. Anyone may.",
+        body=service.Miss,
+        apply=service.report_miss,
+        rules=(
+            ("commit.set", "`commit_set` is a set, of this ledger and the epoch's coordinator."),
+            _COMMITTEE,
+            ("auction.epoch", "Its window opened in its epoch."),
+            ("auction.early", "Three epochs after its own have passed: nothing of it can be settled any more."),
+            ("auction.late", "At most eleven epochs after its own have passed."),
+            ("auction.halted", "The last halt did not lie between the window's opening and then."),
+            ("auction.target", "The target was auctioned in its epoch."),
+            (
+                "auction.level",
+                "The terms have a service level in BPI, their owner is not the coordinator, and the set has commits.",
+            ),
+            ("proof.signature", "The coordinator signed the set."),
+            ("certificate.weight", "More than two thirds of the committee's weight voted for it."),
+            ("certificate.signature", "The votes hold."),
+            ("auction.answered", "No header of the window is settled, and its miss was not credited."),
+            ("auction.no_stake", "The coordinator has something at stake."),
+        ),
+        effects="The credit of the terms, as far as it goes, moves from the coordinator's stake to the owner's "
+        "balance. Whoever reports gets nothing.",
+        events=("auction.missed_void",),
+    ),
+    Kind(
+        name="auction.report_omission",
+        summary="Brings evidence that a coordinator's set lacks a commit that its receipt says it has. Anyone may.",
+        body=auction_evidence.OmittedCommit,
+        apply=auction_evidence.report_omission,
+        rules=(
+            ("commit.set", "`commit_set` is a set, of this ledger and the epoch's coordinator."),
+            _COMMITTEE,
+            ("proof.signature", "The coordinator signed it."),
+            ("commit.receipt", "`receipt` is a receipt, of this ledger, signed by the same coordinator."),
+            ("commit.not_omitted", "Both are of one window, and the set has not that commit at that position."),
+            ("proof.merkle", "But the other one that is named."),
+            _PUNISHABLE,
+        ),
+        effects="As of `auction.report_sets`; both count as one contradiction for each window.",
         events=("validator.slashed", "validator.jailed"),
     ),
     Kind(

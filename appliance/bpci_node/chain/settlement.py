@@ -30,13 +30,14 @@ from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.lines import SETTLE_EPOCHS, Line, LineId, is_over, load_line, store_line
 from bpci_node.chain.parameters import NATIVE
 from bpci_node.chain.partners import add_due, note_contribution, partners_of
+from bpci_node.chain.service import CERTIFICATE, mark_answered
 from bpci_node.chain.shares import Rates, divide
 from bpci_node.chain.slashing import take_from_stake
 from bpci_node.chain.state import Overlay, View
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.chain.targets import terms_of
 from bpci_node.chain.wallets import AUCTION, RESERVE, WALLETS
-from bpci_node.errors import FormatError, RefusedError
+from bpci_node.errors import RefusedError
 from bpci_node.primitives import merkle
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.record import load_record, save_record
@@ -47,13 +48,6 @@ MAX_PROOF = 64
 """Hashes of a part's proof, at most."""
 
 
-def _read_certificate(fields: Fields, name: str) -> Certificate:
-    try:
-        return Certificate.from_map(fields.raw(name))
-    except FormatError as error:
-        raise FormatError(error.message, code="format.body") from error
-
-
 def _read_hashes(fields: Fields, name: str) -> tuple[bytes, ...]:
     found = fields.items(name, MAX_PROOF)
     if any(type(item) is not bytes or len(item) != 32 for item in found):
@@ -61,7 +55,6 @@ def _read_hashes(fields: Fields, name: str) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-CERTIFICATE = Form("map `{v, algorithm, seats, signature}` (`bundle.md`)", _read_certificate, Certificate.as_map)
 _HASHES = Form(f"list of at most {MAX_PROOF} hashes of 32 bytes", _read_hashes, list)
 
 
@@ -289,6 +282,7 @@ def _credit_miss(state: Overlay, header: AuctionHeader, terms: TargetTerms) -> l
     """Credit an enterprise for a window whose header came after the deadline of its service level."""
     if terms.sla is None or terms.owner is None:
         return []
+    mark_answered(state, header.window, header.epoch)
     closes_us = phases_of(header.window, terms).closes_us
     if header.time_us <= closes_us + terms.sla.deadline_ms * 1000:
         return []

@@ -8,7 +8,9 @@ from hypothesis import currently_in_test_context
 from bpci_node.auction.batch_signature import BatchSignature
 from bpci_node.auction.bundle import SIGNATURE_CONTEXT, BucketOpening, Bundle, BundleEntry, BundleHeader
 from bpci_node.auction.certificate import Certificate
-from bpci_node.auction.commit_set import draft_set, sign_set
+from bpci_node.auction.commit import Commit
+from bpci_node.auction.commit_receipt import Arrival, issue_commit_receipts, next_running_hash, order_start
+from bpci_node.auction.commit_set import CommitSet, draft_set, prove_omission, sign_set
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.outcome import Kind as Outcomes
 from bpci_node.auction.outcome import Outcome, outcomes_root
@@ -490,19 +492,42 @@ class House(Guild):
         bits = bits_of(positions, header.commits)
         return sign_list(signer, **fields, set_digest=header.commit_set, revealed=bits).encode()
 
-    def commit_set(self, machine, *, epoch=3, number=0, mark=0, signer=None):
+    def commit_set(self, machine, *, epoch=3, number=0, mark=0, signer=None, names=None, ledger_id=None):
         """A set of commits that the coordinator signed."""
         signer = signer or self.coordinator(machine, epoch)
         window = WindowId(TARGET, 100, load_epochs(machine.state).begins_ms(epoch) // 100 + number)
         draft = draft_set(
-            self.genesis.ledger_id,
+            ledger_id or self.genesis.ledger_id,
             epoch,
             window,
-            [bytes([mark]) * 32],
+            [bytes([mark]) * 32] if names is None else names,
             closed_us=window.opens_us + 100_000,
             coordinator=signer.public_key,
         )
         return sign_set(signer, draft).encode()
+
+    def miss(self, machine, commit_set, seats=None):
+        """What is reported of a window whose set the committee certified."""
+        found = CommitSet.decode(commit_set)
+        return {"commit_set": commit_set, "certificate": self.votes(machine, found, seats).as_map()}
+
+    def commit_receipts(self, machine, names, *, epoch=3, number=0, signer=None, ledger_id=None):
+        """Receipts of commits of these names, in this order, and the position that each has."""
+        signer, ledger_id = signer or self.coordinator(machine, epoch), ledger_id or self.genesis.ledger_id
+        window = WindowId(TARGET, 100, load_epochs(machine.state).begins_ms(epoch) // 100 + number)
+        commit = Commit(window, bytes(32), self.account(), 0, bytes(64))
+        running, arrivals = order_start(ledger_id, epoch, window), []
+        for seq, name in enumerate(names, window.first_seq):
+            following = next_running_hash(running, name, seq)
+            arrivals.append(Arrival(commit, name, seq, running, following))
+            running = following
+        return issue_commit_receipts(signer, ledger_id, epoch, arrivals)
+
+    def omission(self, machine, receipt, names, **changes):
+        """The evidence that a set of these names has another commit than the receipt says."""
+        found = prove_omission(receipt, names)
+        body = {"receipt": receipt.encode(), "commit_set": self.commit_set(machine, names=names)}
+        return body | {"commit_id": found.commit_id, "path": list(found.path)} | changes
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from bpci_node.chain.identity import Resolution, next_index, sign_resolution
 from bpci_node.chain.label import skeleton
 from bpci_node.chain.machine import Machine
 from bpci_node.chain.rotation import Strengthening, prove_companion
+from bpci_node.chain.target_terms import ServiceLevel
 from bpci_node.chain.wallets import WALLETS
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.keys import did_of
@@ -138,8 +139,11 @@ class Story:
 
 def auction_bodies(house, machine):
     """Prepare auctions in which every command succeeds next, up to the end of the epoch's third quarter."""
-    house.open(machine, kind="partner", owner=house.account())
+    level = ServiceLevel("gold", 300, 30)
+    house.open(machine, kind="enterprise", owner=house.account(house.other), sla=level)
     house.line(machine)
+    miss = house.miss(machine, house.commit_set(machine))
+    house.set_target(machine, kind="partner", owner=house.account())
     house.pass_to(machine, 4)
     house.draw(machine, 45, 46)
     house.pass_to(machine, 7)
@@ -156,6 +160,8 @@ def auction_bodies(house, machine):
     votes |= {"second_votes": house.votes(machine, other, (0,)).as_map()}
     headers = {"first": following.encode(), "second": other.encode()} | votes
     sets = {name: house.commit_set(machine, epoch=8, mark=mark) for name, mark in (("first", 1), ("second", 2))}
+    (receipt,) = house.commit_receipts(machine, [bytes(32)], epoch=8, number=2)
+    omission = {"receipt": receipt.encode(), "commit_set": house.commit_set(machine, epoch=8, number=2, names=[])}
     cause = {"reasons": bytes(32)}
     item = {"owner": house.account(), "tier": 0, "count": 1}
     return {
@@ -165,6 +171,8 @@ def auction_bodies(house, machine):
         "auction.reclaim": ({"epoch": 3, "target": TARGET, "tier": 0}, None, ()),
         "auction.refund": (refund | {"reveals": None}, None, ()),
         "auction.report_headers": (headers, house.other, ()),
+        "auction.report_miss": (miss, house.other, ()),
+        "auction.report_omission": (omission | {"commit_id": None, "path": []}, house.other, ()),
         "auction.report_sets": (sets, house.other, ()),
         "auction.settle": (part, house.other, ()),
         "auction.reserve": ({"epoch": 8, "target": TARGET, "items": [item]}, house.coordinator(machine, 8), ()),
