@@ -2,12 +2,13 @@
 
 What is trusted is one committee, proved by an entry of the ledger's state under a block of the registry that the
 network file names (:func:`committee_of_proof`). From there each header must have the votes of the committee of its
-epoch, and be the next one of its target; the last header of an epoch names the committee that takes over. A client that
-was away for long goes on where it was, header by header, or begins anew with a proof of a later committee.
+epoch, and be the next one of its target. Headers made after the next committee is drawn name it; where none did (no
+window of an epoch's last quarter became final, or an epoch had no auctions), the ledger proves the next committee as it
+proved the first (:meth:`LightState.appoint`), and the chain of headers runs on through the gap.
 
 What a client can't see: that a target has no later header than those that it was shown; whether two thirds of a
-committee that it follows have sold themselves. Not handled: an epoch without committee breaks the chain of committees;
-a client begins anew behind it.
+committee that it follows have sold themselves. Not handled: headers that nobody has any more; a client begins anew
+behind them.
 """
 
 from __future__ import annotations
@@ -90,13 +91,37 @@ class LightState:
     committee: Committee
     """Of the last header that was followed."""
     following: Committee | None = None
-    """Named by the last header: whose header comes next; None while the committee stays."""
+    """Takes over with its first header: named by a header, or shown by the ledger. None while none is known."""
     sequence: int = 0
     """Of the last header that was followed; 0 before the first."""
     digest: bytes | None = None
     """Of the last header, 32 bytes; None before the first."""
     indices: tuple[tuple[int, int], ...] = ()
     """Class and index of the last window of each class, classes ascending."""
+
+    def knows(self, epoch: int) -> bool:
+        """Say whether the next header may be one of that epoch."""
+        return self._committee_of(epoch) is not None
+
+    def appoint(self, committee: Committee) -> LightState:
+        """Let a committee take over that the ledger showed and no header named; the chain of headers stays.
+
+        Raises:
+            ProofError: it is not later than those that are known (``light.epoch``), or another one than a header named
+                for its epoch (``light.next_committee``).
+        """
+        last = self.committee if self.following is None else self.following
+        if committee == last:
+            return self
+        if committee.epoch == last.epoch and self.following is not None:
+            raise ProofError("header and ledger name two committees for one epoch", code="light.next_committee")
+        if committee.epoch <= last.epoch:
+            raise ProofError(
+                f"a committee of epoch {committee.epoch} can't follow on that of epoch {last.epoch}",
+                code="light.epoch",
+                hint="Show the proof of a later committee.",
+            )
+        return replace(self, following=committee)
 
     def follow(self, final: FinalHeader) -> LightState:
         """Check that a header is the next one of the target, and final, and return what is known then.
@@ -109,8 +134,7 @@ class LightState:
                 window that was before (``light.window``); with another next committee than it names, or one that can't
                 follow (``light.next_committee``); not final (``certificate.*``).
         """
-        header, following = final.header, final.next_committee
-        committee = self.committee if self.following is None else self.following
+        header = final.header
         if header.ledger_id != self.ledger_id:
             raise ProofError("the header is of another ledger", code="light.ledger")
         if header.target != self.target:
@@ -124,24 +148,48 @@ class LightState:
             )
         if self.digest is not None and header.parent != self.digest:
             raise ProofError("the header names another one as the one before", code="light.parent")
-        if header.epoch != committee.epoch:
+        committee = self._committee_of(header.epoch)
+        if committee is None:
+            last = self.committee if self.following is None else self.following
             raise ProofError(
-                f"the header is of epoch {header.epoch}; epoch {committee.epoch} is what is followed",
+                f"the header is of epoch {header.epoch}; epoch {last.epoch} is what is followed",
                 code="light.epoch",
-                hint="An epoch without committee breaks the chain; begin anew with a proof of a later committee.",
+                hint="No header named its committee: show the proof of it from the ledger's state.",
             )
         indices = dict(self.indices)
         if header.index <= indices.get(header.qlock_ms, -1):
             raise ProofError("the header's window was before", code="light.window")
-        named = None if following is None else following.digest()
-        if named != header.next_committee or (following is not None and following.epoch <= header.epoch):
-            raise ProofError("the next committee is not the one that the header names", code="light.next_committee")
+        following = self._following(final)
         digest = header.digest()
         verify_certificate(committee, digest, final.certificate)
         indices[header.qlock_ms] = header.index
         return LightState(
             self.ledger_id, self.target, committee, following, header.sequence, digest, tuple(sorted(indices.items()))
         )
+
+    def _committee_of(self, epoch: int) -> Committee | None:
+        """Return the committee whose header may come next, if it is that of this epoch."""
+        if self.following is not None and epoch == self.following.epoch:
+            return self.following
+        return self.committee if epoch == self.committee.epoch else None
+
+    def _following(self, final: FinalHeader) -> Committee | None:
+        """Return what takes over after a header of a committee that is known.
+
+        Raises:
+            ProofError: ``light.next_committee``.
+        """
+        header, named = final.header, final.next_committee
+        known = self.following if header.epoch == self.committee.epoch else None
+        if (None if named is None else named.digest()) != header.next_committee:
+            raise ProofError("the next committee is not the one that the header names", code="light.next_committee")
+        if named is None:
+            return known
+        if named.epoch <= header.epoch:
+            raise ProofError("the header names a committee that is over", code="light.next_committee")
+        if known is not None and known != named:
+            raise ProofError("another next committee was named before", code="light.next_committee")
+        return named
 
     def check(self, bundle: AuctionBundle, *, is_full: bool = False) -> tuple[LightState, VerifiedAuction]:
         """Follow a bundle's header and verify the bundle; a bundle of the last header is verified again.
@@ -218,14 +266,3 @@ def committee_of_entry(value: bytes) -> Committee | None:
 def begin(ledger_id: str, target: str, committee: Committee) -> LightState:
     """Return the state of a client that trusts one committee and has seen no header."""
     return LightState(ledger_id, target, committee)
-
-
-def stand_on(state: LightState, committee: Committee) -> LightState:
-    """Return the state of a client that begins anew with a later committee, and keeps which windows were before.
-
-    Raises:
-        ProofError: the committee is not later than the one that is followed (``light.epoch``).
-    """
-    if committee.epoch <= state.committee.epoch:
-        raise ProofError("a client begins anew with a later committee only", code="light.epoch")
-    return replace(state, committee=committee, following=None, sequence=0, digest=None)

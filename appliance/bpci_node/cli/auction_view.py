@@ -119,4 +119,10 @@ def render_headers(view: dict[str, Any]) -> str:
         ]
         for item in view["headers"]
     ]
-    return table(rows, ["number", "epoch", "class", "window", "entries", "hands over"])
+    return table(rows, ["number", "epoch", "class", "window", "entries", "hands over"]) + render_trust(view)
+
+
+def render_trust(view: dict[str, Any]) -> str:
+    """Return which committees a light client took from the ledger, as a line for people."""
+    epochs = ", ".join(map(str, view["committees_from_ledger"]))
+    return f"\n\ncommittees that the ledger proved: of epoch {epochs}" if epochs else ""

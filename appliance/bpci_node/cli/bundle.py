@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.auction_view import bundle_view, render_bundle, version_of
+from bpci_node.cli.light_trust import played_option
 from bpci_node.cli.local import dir_option, find_node, node_option, target_option
 from bpci_node.cli.output import emit, fields, json_option, table
 from bpci_node.cli.trust import check_signer, load_network, network_option, read_file, signer_option
@@ -58,9 +59,17 @@ def show(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes opti
     help="Of a window's bundle: proof of its committee.  [default: asked of the network's nodes, and checked]",
 )
 @click.option("--full", "is_full", is_flag=True, help="Of a window's bundle: also recover every sender.")
+@played_option
 @json_option
 def verify(
-    *, file: Path, signer: str | None, network: Path | None, committee: Path | None, is_full: bool, as_json: bool
+    *,
+    file: Path,
+    signer: str | None,
+    network: Path | None,
+    committee: Path | None,
+    is_full: bool,
+    is_played: bool,
+    as_json: bool,
 ) -> None:
     """Check FILE against a signer or a network that you trust; "-" reads standard input.
 
@@ -80,7 +89,8 @@ def verify(
 
     data = read_file(file, MAX_BUNDLE_BYTES)
     if version_of(data) == 2:
-        emit(_verify_window(data, network, committee, is_full=is_full), as_json, render_bundle)
+        view = _verify_window(data, network, committee, is_full=is_full, is_played=is_played)
+        emit(view, as_json, render_bundle)
         return
     check_signer(signer)
     verified = verify_bundle(data, signer=signer, network=load_network(network))
@@ -121,11 +131,13 @@ def _render_list(view: dict[str, Any]) -> str:
     return table(rows, ["number", "header", "bytes"])
 
 
-def _verify_window(data: bytes, network: Path | None, committee: Path | None, *, is_full: bool) -> dict[str, Any]:
+def _verify_window(
+    data: bytes, network: Path | None, committee: Path | None, *, is_full: bool, is_played: bool
+) -> dict[str, Any]:
     """Verify a bundle of version 2 by itself, and return its view."""
     from bpci_node.auction.auction_bundle import AuctionBundle
     from bpci_node.auction.verify_auction import verify_decoded
-    from bpci_node.cli.light_trust import ask_committee, load_trust, read_proof
+    from bpci_node.cli.light_trust import ask_committee, ledger_of, load_trust, read_proof
 
     if network is None:
         raise UnreachableError(
@@ -138,7 +150,7 @@ def _verify_window(data: bytes, network: Path | None, committee: Path | None, *,
         bundle = AuctionBundle.decode(data)
     except FormatError as error:
         raise ProofError(f"not a bundle: {error.message}", code="bundle.format") from error
-    if bundle.header.ledger_id != trusted.ledger_id:
+    if bundle.header.ledger_id != ledger_of(trusted, is_played=is_played):
         raise ProofError("the bundle belongs to another ledger", code="bundle.ledger")
     found = ask_committee(trusted, bundle.header.epoch) if committee is None else read_proof(committee, trusted)
     verified = verify_decoded(bundle, found, is_full=is_full)

@@ -8,25 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bpci_node.cli.auction_view import bundle_view, header_view, render_bundle, render_headers, version_of
+from bpci_node.cli.auction_view import bundle_view, header_view, render_bundle, render_headers, render_trust, version_of
 from bpci_node.cli.light_follow import follow
-from bpci_node.cli.light_trust import (
-    ask_committee,
-    committee_option,
-    keep_state,
-    load_state,
-    load_trust,
-    read_proof,
-    state_option,
-    trust_option,
-)
+from bpci_node.cli.light_trust import client_options, open_client
 from bpci_node.cli.output import emit, fields, json_option
 from bpci_node.cli.trust import read_file
 from bpci_node.errors import BpciError, ProofError, UsageError
 
 if TYPE_CHECKING:
     from bpci_node.auction.auction_bundle import AuctionBundle
-    from bpci_node.auction.light import FinalHeader, LightState
+    from bpci_node.auction.light import FinalHeader
 
 _FILES = click.argument(
     "files", type=click.Path(path_type=Path, allow_dash=True), nargs=-1, required=True, metavar="FILE..."
@@ -43,9 +34,7 @@ command.add_command(follow)
 
 @command.command()
 @_FILES
-@trust_option
-@committee_option
-@state_option
+@client_options
 @click.option("--full", "is_full", is_flag=True, help="Also decode every transaction and recover its sender.")
 @click.option("--txid", metavar="HEX", help="Say whether this transaction ran; exit status 1 if it ran in none.")
 @json_option
@@ -53,13 +42,17 @@ def verify(
     *,
     files: Sequence[Path],
     network: Path,
-    committee: Path | None,
+    committees: Sequence[Path],
+    no_ledger: bool,
     state: Path | None,
+    is_played: bool,
     is_full: bool,
     txid: str | None,
     as_json: bool,
 ) -> None:
     """Follow the bundles and final headers in FILE... in their order, and verify each bundle.
+
+    A committee that takes over is named by a header; where none did, the ledger has to prove it.
 
     Exit status: 0 all hold, 1 one is refused, 2 the call was wrong, 3 no committee could be had.
 
@@ -74,32 +67,40 @@ def verify(
 
     wanted = _txid(txid)
     found = [_read(file) for file in files]
-    client = _begin(found[0], network, committee, state)
+    client = open_client(network, committees, state, no_ledger=no_ledger, is_played=is_played)
     views = []
     for item in found:
+        known = client.expect(item.header)
         if isinstance(item, AuctionBundle):
-            client, verified = client.check(item, is_full=is_full)
+            client.state, verified = known.check(item, is_full=is_full)
             view = bundle_view(item) | {"depth": verified.depth, "verified": True}
             view["verdict"] = f"holds ({verified.depth}), by committee of epoch {item.header.epoch}"
             if wanted is not None:
                 view["position"] = position_of(item, wanted)
         else:
-            client = client.follow(item)
+            client.state = known.follow(item)
             view = {"header": header_view(item.header), "depth": "header", "verified": True}
         views.append(view)
-    keep_state(state, client)
+    client.keep()
     if wanted is not None and all(view.get("position") is None for view in views):
         raise ProofError("the transaction ran in none of these windows", code="entry_proof.absent")
-    emit({"v": 1, "bundles": views, "committee_epoch": client.committee.epoch}, as_json, _render_all)
+    emit({"v": 1, "bundles": views} | client.view(), as_json, _render_all)
 
 
 @command.command()
 @_FILES
-@trust_option
-@committee_option
-@state_option
+@client_options
 @json_option
-def headers(*, files: Sequence[Path], network: Path, committee: Path | None, state: Path | None, as_json: bool) -> None:
+def headers(
+    *,
+    files: Sequence[Path],
+    network: Path,
+    committees: Sequence[Path],
+    no_ledger: bool,
+    state: Path | None,
+    is_played: bool,
+    as_json: bool,
+) -> None:
     """Follow the headers of the bundles and final headers in FILE..., across changes of committee.
 
     \b
@@ -108,25 +109,12 @@ def headers(*, files: Sequence[Path], network: Path, committee: Path | None, sta
       bpci light headers headers/* --network network.json --state mainnet.light --json
     """
     found = [_final(_read(file)) for file in files]
-    client = _begin(found[0], network, committee, state)
+    client = open_client(network, committees, state, no_ledger=no_ledger, is_played=is_played)
     for item in found:
-        client = client.follow(item)
-    keep_state(state, client)
+        client.state = client.expect(item.header).follow(item)
+    client.keep()
     views = [header_view(item.header) for item in found]
-    emit({"v": 1, "headers": views, "committee_epoch": client.committee.epoch}, as_json, render_headers)
-
-
-def _begin(first: AuctionBundle | FinalHeader, network: Path, committee: Path | None, state: Path | None) -> LightState:
-    """Return the state from which the first file is followed."""
-    from bpci_node.auction.light import begin, stand_on
-
-    trusted = load_trust(network)
-    kept = load_state(state, trusted)
-    if kept is not None and committee is None:
-        return kept
-    header = first.header
-    found = ask_committee(trusted, header.epoch) if committee is None else read_proof(committee, trusted)
-    return begin(trusted.ledger_id, header.target, found) if kept is None else stand_on(kept, found)
+    emit({"v": 1, "headers": views} | client.view(), as_json, render_headers)
 
 
 def _read(file: Path) -> AuctionBundle | FinalHeader:
@@ -174,4 +162,4 @@ def _render_all(view: dict[str, Any]) -> str:
             parts.append(fields({"verdict": "follows", "header": f"number {header['sequence']}, {header['digest']}"}))
         else:
             parts.append(render_bundle(item))
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) + render_trust(view)

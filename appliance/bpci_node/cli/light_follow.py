@@ -10,16 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.auction_view import header_view, render_headers
-from bpci_node.cli.light_trust import (
-    ask_committee,
-    committee_option,
-    keep_state,
-    load_state,
-    load_trust,
-    read_proof,
-    state_option,
-    trust_option,
-)
+from bpci_node.cli.light_trust import client_options, open_client
 from bpci_node.cli.local import target_option
 from bpci_node.cli.output import emit, json_option, say
 from bpci_node.errors import BpciError, FormatError, UnreachableError
@@ -31,21 +22,21 @@ _PAGE = 20
 
 
 @click.command("follow")
-@trust_option
+@client_options
 @target_option
 @click.option("--node", "urls", multiple=True, metavar="URL", help="Fetch from this node.  [default: the network's]")
-@committee_option
-@state_option
 @click.option("--most", default=1_000, show_default=True, metavar="N", help="Stop after so many bundles.")
 @click.option("--full", "is_full", is_flag=True, help="Also decode every transaction and recover its sender.")
 @json_option
 def follow(
     *,
     network: Path,
+    committees: Sequence[Path],
+    no_ledger: bool,
+    state: Path | None,
+    is_played: bool,
     target: str,
     urls: Sequence[str],
-    committee: Path | None,
-    state: Path | None,
     most: int,
     is_full: bool,
     as_json: bool,
@@ -53,32 +44,33 @@ def follow(
     """Fetch the bundles of a target that come next, and verify each.
 
     Nodes are only asked; what they answer must follow from the network file. A window's bundle is with the validator
-    that coordinated it, so name several. Without a state it begins with the first bundle that is still there.
+    that coordinated it, so name several. Without a state it begins with the first bundle that is still there. Headers
+    name the committee that takes over; where none did, the ledger has to prove it.
 
     \b
     Examples:
       bpci light follow --network network.json --state mainnet.light
       bpci light follow --network network.json --node http://192.0.2.5:8545 --node http://192.0.2.6:8545 --json
     """
-    from bpci_node.auction.light import begin, stand_on
-
-    trusted = load_trust(network)
-    client = load_state(state, trusted)
-    if committee is not None:
-        found = read_proof(committee, trusted)
-        client = begin(trusted.ledger_id, target, found) if client is None else stand_on(client, found)
+    client = open_client(network, committees, state, no_ledger=no_ledger, is_played=is_played, urls=urls)
     views: list[dict[str, Any]] = []
-    for bundle in _fetch(urls or trusted.urls, target, 0 if client is None else client.sequence, most):
-        if client is None:
-            client = begin(trusted.ledger_id, target, ask_committee(trusted, bundle.header.epoch, urls))
-        if client.digest is None and bundle.header.epoch < client.committee.epoch:
+    first = min(client.proved, default=0)
+    for bundle in _fetch(
+        urls or client.network.urls, target, 0 if client.state is None else client.state.sequence, most
+    ):
+        if client.state is None and bundle.header.epoch < first:
             continue  # of before the committee with which it begins
-        client, verified = client.check(bundle, is_full=is_full)
+        try:
+            known = client.expect(bundle.header)
+        except UnreachableError as error:
+            if not views:
+                raise
+            say(f"{error.message}; what comes after header {views[-1]['sequence']} is not followed")
+            break
+        client.state, verified = known.check(bundle, is_full=is_full)
         views.append(header_view(bundle.header) | {"depth": verified.depth})
-    if client is not None:
-        keep_state(state, client)
-    epoch = None if client is None else client.committee.epoch
-    emit({"v": 1, "headers": views, "committee_epoch": epoch}, as_json, render_headers)
+    client.keep()
+    emit({"v": 1, "headers": views} | client.view(), as_json, render_headers)
 
 
 def _fetch(urls: Sequence[str], target: str, after: int, most: int) -> Iterator[AuctionBundle]:

@@ -4,7 +4,7 @@ import pytest
 
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.entry_proof import EntryProof, position_of, prove_entry, verify_entry
-from bpci_node.auction.light import FinalHeader, LightState, begin, committee_of_proof, stand_on
+from bpci_node.auction.light import FinalHeader, LightState, begin, committee_of_proof
 from bpci_node.chain.block import Block, sign_block
 from bpci_node.chain.draw import committee_entry
 from bpci_node.chain.ledger_proof import StateEntryProof
@@ -97,8 +97,29 @@ def test_after_the_handover_only_the_next_committee_counts(chain):
     header = chain[2].header
     by_old = FinalHeader(header, FIRST.certify(header.digest()), None)
     assert code_of(lambda: state.follow(by_old)) == "certificate.signature"
-    stays = replace(header, epoch=1)
-    assert code_of(lambda: state.follow(FinalHeader(stays, FIRST.certify(stays.digest()), None))) == "light.epoch"
+    state = state.follow(FinalHeader.of(chain[2]))
+    late = replace(chain[3].header, epoch=1)
+    assert code_of(lambda: state.follow(FinalHeader(late, FIRST.certify(late.digest()), None))) == "light.epoch"
+
+
+def final_of(chain, at, group, *, following=None, **changes):
+    """A header in the place of another of the chain, by a committee and with a next one of choice."""
+    named = None if following is None else following.committee
+    header = replace(chain[at].header, next_committee=None if named is None else named.digest(), **changes)
+    return FinalHeader(header, group.certify(header.digest()), named)
+
+
+def test_each_header_after_the_draw_may_name_the_next_committee(chain):
+    state = start().follow(FinalHeader.of(chain[0])).follow(FinalHeader.of(chain[1]))
+    parent, sequence = state.digest, state.sequence
+    for following in (SECOND, None):
+        final = final_of(chain, 2, FIRST, following=following, epoch=1)
+        found = state.follow(final)
+        assert (found.committee, found.following) == (FIRST.committee, SECOND.committee)
+        after = final_of(chain, 3, SECOND, epoch=2, sequence=sequence + 2, parent=found.digest)
+        assert found.follow(after).committee == SECOND.committee
+    other = final_of(chain, 2, FIRST, following=members(epoch=2, first=31), epoch=1)
+    assert (other.header.parent, code_of(lambda: state.follow(other))) == (parent, "light.next_committee")
 
 
 def test_without_a_handover_the_next_epoch_is_not_followed(chain):
@@ -128,11 +149,43 @@ def test_other_ledgers_targets_and_minorities_are_refused(chain):
     assert code_of(lambda: start().follow(replace(first, certificate=certificate))) == "certificate.weight"
 
 
-def test_a_client_begins_anew_behind_a_gap_with_a_later_committee(chain):
+def gap(chain, group, **changes):
+    """The header that follows on the first of the chain although none handed over."""
+    return final_of(chain, 2, group, sequence=2, parent=chain[0].header.digest(), **changes)
+
+
+def test_where_no_header_handed_over_the_ledger_s_committee_goes_on_with_the_same_chain(chain):
     state = start().follow(FinalHeader.of(chain[0]))
-    later = stand_on(state, THIRD.committee).follow(FinalHeader.of(chain[4]))
-    assert later.sequence == 5
-    assert code_of(lambda: stand_on(later, SECOND.committee)) == "light.epoch"
+    assert (state.knows(1), state.knows(2)) == (True, False)
+    for group in (SECOND, THIRD):  # one epoch later, and over an epoch in which nothing was auctioned
+        appointed = LightState.decode(state.appoint(group.committee).encode())
+        assert appointed.knows(group.committee.epoch)
+        assert appointed.appoint(group.committee) == appointed
+        final = gap(chain, group, epoch=group.committee.epoch)
+        assert appointed.follow(final).committee == group.committee
+        jump = final_of(chain, 2, group, epoch=group.committee.epoch)
+        assert code_of(lambda final=jump, found=appointed: found.follow(final)) == "light.sequence"
+        assert code_of(lambda final=final: state.follow(final)) == "light.epoch"
+
+
+def test_a_committee_that_was_named_may_be_passed_over_when_it_held_no_auction(chain):
+    state = start().follow(FinalHeader.of(chain[0])).follow(FinalHeader.of(chain[1])).appoint(THIRD.committee)
+    final = final_of(chain, 2, THIRD, epoch=3)
+    assert state.follow(final).committee == THIRD.committee
+    assert code_of(lambda: state.follow(FinalHeader.of(chain[2]))) == "light.epoch"
+
+
+def test_an_old_committee_and_one_beside_a_named_one_are_not_appointed(chain):
+    handed = start().follow(FinalHeader.of(chain[0])).follow(FinalHeader.of(chain[1]))
+    beside = members(epoch=2, first=31).committee
+    assert code_of(lambda: handed.appoint(beside)) == "light.next_committee"
+    assert code_of(lambda: handed.appoint(FIRST.committee)) == "light.epoch"
+    later = handed.follow(FinalHeader.of(chain[2]))
+    for old in (FIRST.committee, beside, members(epoch=1, first=31).committee):
+        assert code_of(lambda old=old: later.appoint(old)) == "light.epoch"
+    # What a header names must not contradict the ledger either.
+    appointed = start().follow(FinalHeader.of(chain[0])).appoint(beside)
+    assert code_of(lambda: appointed.follow(FinalHeader.of(chain[1]))) == "light.next_committee"
 
 
 def proof_of(key, value, signer=REGISTRY, proved=None):
