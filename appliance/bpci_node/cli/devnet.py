@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,19 +22,20 @@ from bpci_node.cli.devnet_files import (
     nodes_of,
     ports_of,
     remove_devnet,
+    validators_of,
     write_files,
     write_follower,
 )
+from bpci_node.cli.devnet_view import STEP_SECONDS, describe, describe_node, render, running_of
 from bpci_node.cli.local import default_directory
-from bpci_node.cli.output import emit, fields, json_option, say, table
-from bpci_node.errors import BpciError, StorageError, UsageError
+from bpci_node.cli.output import emit, json_option, say
+from bpci_node.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from bpci_node.runtime.supervision import NodeProcess
 
-STEP_SECONDS = 10.0
-"""How long ``up`` waits for those who follow to have what there is."""
-
+VALIDATORS = 4
+"""As many auction on although one of them is down."""
 dir_option = click.option(
     "--dir",
     "directory",
@@ -52,6 +53,11 @@ def command() -> None:
 @command.command("up")
 @dir_option
 @click.option("--nodes", type=click.IntRange(1, MAX_NODES), help="How many.  [default: 1, or as many as it has]")
+@click.option(
+    "--validators",
+    type=click.IntRange(0, MAX_NODES - 1),
+    help="How many of those that follow run auctions.  [default: as it has; four of five or more new nodes]",
+)
 @click.option("--port", type=_port, help="Port of the first node's API; the others follow.  [default: 8545]")
 @click.option("--dashboard-port", type=_port, help="Port of its pages.  [default: 8080, without --port]")
 @click.option("--faucet-port", type=_port, help="Port of its faucet's page.  [default: 3000, without --port]")
@@ -60,6 +66,7 @@ def up(
     *,
     directory: Path | None,
     nodes: int | None,
+    validators: int | None,
     port: int | None,
     dashboard_port: int | None,
     faucet_port: int | None,
@@ -68,20 +75,22 @@ def up(
     """Start what of the devnet does not run, or say where it runs.
 
     The first node keeps the ledger and is its registry; the others follow it, and are registered. A fresh recovery
-    phrase is made at the first start, and a funded account for you: developer.key. Without --port ports are those that
-    it had, or the defaults; with --port the pages are on the API's port unless theirs is named.
+    phrase is made at the first start, and a funded account for you: developer.key. Validators get keys and a stake from
+    the faucet, and auction in epochs of ten seconds. Without --port ports are those that it had, or the defaults; with
+    --port the pages are on the API's port unless theirs is named.
 
     \b
     Examples:
       bpci devnet up
       bpci devnet up --nodes 4
+      bpci devnet up --nodes 5 --validators 4
       bpci devnet up --dir /tmp/two --port 9545 --json
     """
     home = _home(directory)
     with _alone(home):
         present = nodes_of(home)
         wanted = _ports(home, port, dashboard_port, faucet_port)
-        running = _running(present)
+        running = running_of(present)
         if running and ports_of(home) != wanted:
             raise UsageError(
                 f"the devnet in {home} already runs on other ports",
@@ -94,9 +103,19 @@ def up(
                 code="devnet.nodes",
                 hint="'bpci devnet reset' lets it begin anew.",
             )
-        _start_missing(home, nodes or len(present) or 1, wanted, running)
-        found = _describe(home)
-    emit(found, as_json, _render)
+        served = len(validators_of(home))
+        count = nodes or max(len(present), 1 if validators is None else validators + 1)
+        if validators is None:
+            validators = served if present else (VALIDATORS if count > VALIDATORS else 0)
+        if not served <= validators < count:
+            raise UsageError(
+                f"of {count} nodes, of which {served} are validators, {validators} can't be the validators",
+                code="devnet.validators",
+                hint="The first node keeps the ledger; validators are further ones, and stay validators.",
+            )
+        _start_missing(home, count, wanted, running, validators=validators)
+        found = describe(home)
+    emit(found, as_json, render)
 
 
 @command.command("status")
@@ -112,11 +131,11 @@ def status(*, directory: Path | None, as_json: bool) -> int:
     """
     home = _home(directory)
     places = nodes_of(home)
-    running = _running(places)
+    running = running_of(places)
     if not running:
         emit({"running": False, "dir": str(home)}, as_json, lambda data: f"no devnet runs in {data['dir']}")
         return 1
-    emit(_describe(home), as_json, _render)
+    emit(describe(home), as_json, render)
     return 0 if len(running) == len(places) else 1
 
 
@@ -132,7 +151,7 @@ def down(*, directory: Path | None, as_json: bool) -> None:
       bpci devnet down --dir /tmp/two
     """
     home = _home(directory)
-    was_running = bool(_running(nodes_of(home)))
+    was_running = bool(running_of(nodes_of(home)))
     if was_running:
         with _alone(home):
             _stop(home)
@@ -185,14 +204,6 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _running(places: list[Place]) -> dict[int, int]:
-    """Return number and pid of every node that runs."""
-    from bpci_node.runtime.supervision import pid_of
-
-    found = {place.number: pid_of(place.state) for place in places}
-    return {number: pid for number, pid in found.items() if pid is not None}
-
-
 def _ports(home: Path, base: int | None, dashboard: int | None, faucet: int | None) -> Ports:
     former = ports_of(home)
     if base is None and former is not None:
@@ -204,11 +215,14 @@ def _ports(home: Path, base: int | None, dashboard: int | None, faucet: int | No
     return Ports(defaults.base, dashboard or defaults.dashboard, faucet or defaults.faucet)
 
 
-def _start_missing(home: Path, count: int, ports: Ports, running: dict[int, int]) -> None:
+def _start_missing(home: Path, count: int, ports: Ports, running: dict[int, int], *, validators: int) -> None:
     """Start every node that does not run. What a failed try started is stopped, what it made is removed."""
     from bpci_node.runtime.supervision import require_free, start_node, stop_nodes
 
     places = [Place(home, number) for number in range(1, count + 1)]
+    served = {place.number for place in validators_of(home)}
+    chosen = [number for number in range(2, count + 1) if number not in served][: validators - len(served)]
+    stop_nodes([running.pop(number) for number in chosen if number in running])
     missing = [place for place in places if place.number not in running]
     new = [place for place in missing if not place.config.exists()]
     wanted = [(ports.base + place.number - 1, "--port") for place in missing]
@@ -227,11 +241,13 @@ def _start_missing(home: Path, count: int, ports: Ports, running: dict[int, int]
             _register(missing[0], network_file=home / "network.json")
         followers = [place for place in missing if place.number > 1]
         for place in followers:
-            write_follower(place, ports)
+            write_follower(place, ports, is_validator=place.number in chosen)
             started.append(start_node(place.config, place.log))
         for place, process in zip(followers, started[len(started) - len(followers) :], strict=True):
             process.await_ready(place.socket)
             _register(place)
+        for number in chosen:
+            _enlist(Place(home, number))
         _await_step([place for place in places if place.number > 1])
     except BaseException:
         stop_nodes([item.pid for item in started])
@@ -245,17 +261,10 @@ def _await_step(followers: list[Place]) -> None:
     """Wait until followers have the blocks that the first node had a moment ago; one that never has them shows it."""
     end = time.monotonic() + STEP_SECONDS
     while followers and time.monotonic() < end:
-        ahead = _describe_node(Place(followers[0].home, 1), None)["height"] or 0
-        if all((_describe_node(place, None)["height"] or 0) >= ahead for place in followers):
+        ahead = describe_node(Place(followers[0].home, 1), None)["height"] or 0
+        if all((describe_node(place, None)["height"] or 0) >= ahead for place in followers):
             return
         time.sleep(0.1)
-
-
-def _is_in_step(ledger: dict[str, Any] | None, now_ms: int) -> bool:
-    """Tell whether a node has, by what it heard a moment ago, every block that there is."""
-    if ledger is None or ledger["stopped"] is not None or ledger["lag"] != 0:
-        return False
-    return ledger["mode"] == "embedded" or now_ms - (ledger["heard_ms"] or 0) < STEP_SECONDS * 1000
 
 
 def _remove_new(home: Path, new: list[Place]) -> None:
@@ -277,102 +286,21 @@ def _register(place: Place, *, network_file: Path | None = None) -> None:
             client.network().save(network_file)
 
 
+def _enlist(place: Place) -> None:
+    """Give a validator its stake, and let the ledger know its keys."""
+    from bpci_node.cli.mining import enlist, open_desk
+    from bpci_node.cli.mining_place import open_place
+
+    mining = open_place(place.config)
+    with open_desk(mining) as desk:
+        enlist(desk, mining.validator_keys())
+
+
 def _stop(home: Path) -> None:
     """Stop the followers, then who they follow."""
     from bpci_node.runtime.supervision import stop_nodes
 
-    running = _running(nodes_of(home))
+    running = running_of(nodes_of(home))
     first = running.pop(1, None)
     for pid in [*stop_nodes(list(running.values())), *stop_nodes([] if first is None else [first])]:
         say(f"the node (pid {pid}) did not stop in time, and was killed")
-
-
-def _describe(home: Path) -> dict[str, Any]:
-    """Return what there is to say of a devnet of which a node runs."""
-    places = nodes_of(home)
-    running = _running(places)
-    ports = ports_of(home) or Ports(RPC_PORT, 0, 0)
-    nodes = [_describe_node(place, running.get(place.number)) for place in places]
-    first = nodes[0]
-    pages = f"http://127.0.0.1:{ports.dashboard or ports.base}/"
-    faucet = f"http://127.0.0.1:{ports.faucet}/" if ports.faucet else f"http://127.0.0.1:{ports.base}/faucet"
-    developer = home / "developer.key"
-    return {
-        "running": True,
-        "ready": all(node["ready"] for node in nodes),
-        "dir": str(home),
-        "pid": first["pid"],
-        "url": first["url"],
-        "dashboard_url": pages,
-        "faucet_url": faucet,
-        "owner_socket": str(places[0].socket),
-        "network_file": str(home / "network.json"),
-        "phrase_file": str(home / "phrase.txt"),
-        "developer_key_file": str(developer) if developer.exists() else None,
-        "developer_account": _developer(developer),
-        "log_file": str(places[0].log),
-        "node": first["node"],
-        "ledger": first["ledger"],
-        "targets": first["targets"],
-        "nodes": nodes,
-    }
-
-
-def _describe_node(place: Place, pid: int | None) -> dict[str, Any]:
-    from bpci_node.network.client import NodeClient
-
-    shown: dict[str, Any] = {"number": place.number, "pid": pid, "url": place.load().node.endpoints[0]}
-    shown |= {"running": pid is not None, "ready": False, "in_step": False, "height": None, "log_file": str(place.log)}
-    shown |= {"node": None, "ledger": None, "targets": None}
-    try:
-        with NodeClient(place.socket) as client:
-            found = client.owner_status()
-    except BpciError:
-        return shown  # it does not run, is starting, or ending
-    return shown | {
-        "ready": not found["obstacles"],
-        "in_step": _is_in_step(found["ledger"], found["time_ms"]),
-        "height": found["ledger"]["height"],
-        "node": found["node"],
-        "ledger": found["ledger"],
-        "targets": found["targets"],
-    }
-
-
-def _developer(key_file: Path) -> str | None:
-    from bpci_node.chain.account import account_id_of
-    from bpci_node.primitives.keys import LocalSigner
-
-    return account_id_of(LocalSigner(key_file.read_bytes()).public_key) if key_file.exists() else None
-
-
-def _render(data: dict[str, Any]) -> str:
-    about = {
-        "devnet": f"{'ready' if data['ready'] else 'NOT READY'} at {data['url']} (pid {data['pid']})",
-        "pages": data["dashboard_url"],
-        "faucet": data["faucet_url"],
-    }
-    if data["node"] is not None:
-        about |= {"node": data["node"]["did"], "account": data["node"]["account"], "ledger": data["ledger"]["id"]}
-    about |= {
-        "network file": data["network_file"],
-        "owner's socket": data["owner_socket"],
-        "phrase": data["phrase_file"],
-        "your account": data["developer_account"] or "none: this devnet began without one",
-        "its key": data["developer_key_file"] or "-",
-        "log": data["log_file"],
-    }
-    shown = fields(about)
-    if len(data["nodes"]) > 1:
-        rows = [
-            [str(node["number"]), str(node["pid"] or "-"), str(node["height"]), _step(node), node["url"]]
-            for node in data["nodes"]
-        ]
-        shown += "\n\n" + table(rows, ["node", "pid", "height", "state", "url"])
-    return shown
-
-
-def _step(node: dict[str, Any]) -> str:
-    if not node["running"]:
-        return "does not run"
-    return "in step" if node["in_step"] else "behind"

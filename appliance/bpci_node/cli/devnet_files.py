@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ TARGET, BASE_FEE_WEI, FEE_BIN_WEI = "eip155:1", 45_000_000, 10_000_000
 """The chain whose entries it pools and auctions."""
 DEVELOPER_COINS = 1_000_000
 """BPI that the developer's account has from the beginning."""
+EPOCH_MS = 10_000
+"""Length of an epoch of auctions: short, so that a seat comes within a minute."""
 HEARTBEAT_SECONDS = 5
 """Often enough that a person who looks sees every node; each is still due by the ledger's height alone."""
 _OWN_FILES = (
@@ -113,14 +115,12 @@ def write_files(home: Path, port: int, *, ports: Ports | None = None) -> None:
         port: of its API.
         ports: further ports that its pages are on.
     """
-    from dataclasses import replace
-
     from bpci_node.chain.account import account_id_of
     from bpci_node.chain.defaults import DECIMALS, community_target, default_parameters
     from bpci_node.chain.genesis import Genesis
     from bpci_node.chain.parameters import Allocation
     from bpci_node.primitives.keys import LocalSigner, derive_keys, new_phrase
-    from bpci_node.runtime.config import KeysSection, LedgerSection
+    from bpci_node.runtime.config import KeysSection, LedgerSection, dump
 
     phrase_file, genesis_file = home / "phrase.txt", home / "genesis.cbor"
     if not phrase_file.exists():
@@ -140,13 +140,14 @@ def write_files(home: Path, port: int, *, ports: Ports | None = None) -> None:
             replace(
                 parameters,
                 allocations=(*parameters.allocations, funded),
+                values={"auction_epoch_ms": EPOCH_MS},
                 targets=(community_target(TARGET, base_fee_wei=BASE_FEE_WEI, fee_bin_wei=FEE_BIN_WEI),),
             ),
         )
         genesis_file.write_bytes(genesis.encode())
         # Last, so that an interrupted first start makes a new phrase instead of keeping one without its keys.
         _write_secret(phrase_file, phrase.encode() + b"\n")
-    _write_config(
+    config = _config_of(
         Place(home, 1),
         ports or Ports(port, 0, 0),
         # A devnet of an earlier version began without a file.
@@ -158,22 +159,38 @@ def write_files(home: Path, port: int, *, ports: Ports | None = None) -> None:
         ),
         KeysSection(f"file:{home / 'node.key'}", f"file:{home / 'registry.key'}"),
     )
+    Place(home, 1).config.write_text(dump(config))
 
 
-def write_follower(place: Place, ports: Ports) -> None:
-    """Write a following node's key, once, and its configuration, anew; the network file is there."""
-    from bpci_node.runtime.config import KeysSection, LedgerSection
+def validators_of(home: Path) -> list[Place]:
+    """Return the places of the devnet's validators."""
+    return [place for place in nodes_of(home) if place.load().validator is not None]
+
+
+def write_follower(place: Place, ports: Ports, *, is_validator: bool = False) -> None:
+    """Write a following node's keys, once, and its configuration, anew; the network file is there.
+
+    Args:
+        is_validator: let it serve in auctions; a node that was one stays one.
+    """
+    from bpci_node.cli.mining_place import MiningPlace, make_keys
+    from bpci_node.runtime.config import KeysSection, LedgerSection, dump
 
     place.directory.mkdir(mode=0o700, exist_ok=True)
     key_file = place.directory / "node.key"
     if not key_file.exists():
         _write_secret(key_file, os.urandom(32))
-    _write_config(
+    is_validator = is_validator or (place.config.exists() and place.load().validator is not None)
+    config = _config_of(
         place,
         Ports(ports.base, 0, 0),
         LedgerSection("network", network_file=place.home / "network.json", heartbeat_seconds=HEARTBEAT_SECONDS),
         KeysSection(f"file:{key_file}"),
     )
+    if is_validator:
+        config = replace(config, node=replace(config.node, flags=(*config.node.flags, "validator")))
+        config = make_keys(MiningPlace(place.config, config), None).config
+    place.config.write_text(dump(config))
 
 
 def remove_devnet(home: Path) -> None:
@@ -198,21 +215,13 @@ def remove_devnet(home: Path) -> None:
         raise UsageError(f"cannot remove {error.filename}: {error.strerror}", code="usage.file") from error
 
 
-def _write_config(place: Place, ports: Ports, ledger: LedgerSection, keys: KeysSection) -> None:
-    from bpci_node.runtime.config import (
-        ApiSection,
-        LimitsSection,
-        NodeConfig,
-        NodeSection,
-        OwnerSection,
-        TargetSection,
-        dump,
-    )
+def _config_of(place: Place, ports: Ports, ledger: LedgerSection, keys: KeysSection) -> NodeConfig:
+    from bpci_node.runtime.config import ApiSection, LimitsSection, NodeConfig, NodeSection, OwnerSection, TargetSection
     from bpci_node.runtime.faucet_section import FaucetSection
 
     port = ports.base + place.number - 1
     place.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = NodeConfig(
+    return NodeConfig(
         state_dir=place.state,
         node=NodeSection(
             name="devnet" if place.number == 1 else f"devnet {place.number}",
@@ -228,7 +237,6 @@ def _write_config(place: Place, ports: Ports, ledger: LedgerSection, keys: KeysS
         # On loopback there is nobody to be kept from taking it all.
         faucet=FaucetSection(enabled=place.number == 1, work_bits=12, grants_per_source=10_000),
     )
-    place.config.write_text(dump(config))
 
 
 def _write_secret(path: Path, data: bytes) -> None:

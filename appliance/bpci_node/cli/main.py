@@ -31,6 +31,7 @@ GROUPS = {
     "light": "Follow auctions and verify their bundles.",
     "proof": "Check entries and commands of a ledger.",
     "registry": "Look nodes up, register one, invite, suspend.",
+    "miner": "Let a registered node mine, see what it earned.",
     "validator": "Set a validator up, look at it, report one.",
     "identity": "A D-Adhaar, and credentials that are issued, shown and verified.",
     "authority": "Become an authority, vouch for one, look one up.",

@@ -14,6 +14,8 @@ from bpci_node.setup.system import System
 DIRECTORY = "/etc/bpci/keys"
 NODE_KEY = "node-key"
 REGISTRY_KEY = "registry-key"
+VALIDATOR_KEYS = ("bls-key", "vrf-key", "ml-dsa-key")
+"""Of a node that mines: for votes, for draws, and the ML-DSA-44 seed."""
 
 
 def sealed_path(name: str) -> str:
@@ -94,7 +96,7 @@ def open_key(system: System, name: str) -> bytes:
 def drop_in(system: System) -> str:
     """Return the lines that hand the kept keys to the node's service."""
     lines = ["# Written by bpci set-up; made anew at boot when the root file system was replaced.", "[Service]"]
-    for name in (NODE_KEY, REGISTRY_KEY):
+    for name in (NODE_KEY, REGISTRY_KEY, *VALIDATOR_KEYS):
         if system.exists(sealed_path(name)):
             lines.append(f"LoadCredentialEncrypted={name}:{sealed_path(name)}")
         elif system.exists(plain_path(name)):

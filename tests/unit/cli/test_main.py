@@ -67,6 +67,7 @@ def test_help_imports_nothing_heavy() -> None:
         "wallet",
         "dao",
         "auction",
+        "miner",
     ],
 )
 def test_every_command_shows_examples(group: str, capsys: pytest.CaptureFixture[str]) -> None:
