@@ -12,12 +12,12 @@ from typing import Any, Self
 
 from cbor2 import dumps
 
-from bpci_node.errors import FormatError, ProofError
+from bpci_node.errors import FormatError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, verify_signature
-from bpci_node.primitives.merkle import leaf_hash, node_hash, verify_inclusion
+from bpci_node.primitives.merkle import leaf_hash, node_hash, root_by_path
 
 MAX_STATEMENTS = 1_024
 """Statements under one signature, at most."""
@@ -94,24 +94,9 @@ def verify_batched(public_key: bytes, context: str, statement: bytes, signed: Ba
     Raises:
         ProofError: it does not hold (``proof.merkle``, ``proof.signature``).
     """
-    root = _root_of(leaf_hash(statement), signed)
+    path = [signed.path[at : at + 32] for at in range(0, len(signed.path), 32)]
+    root = root_by_path(leaf_hash(statement), signed.index, signed.size, path)
     verify_signature(public_key, _message(context, signed.size, root), signed.signature)
-
-
-def _root_of(leaf: bytes, signed: BatchSignature) -> bytes:
-    """Return the root to which the path leads; its length is checked."""
-    computed, place, last = leaf, signed.index, signed.size - 1
-    hashes = [signed.path[at : at + 32] for at in range(0, len(signed.path), 32)]
-    siblings = iter(hashes)
-    while last > 0:
-        if place & 1 or place < last:
-            sibling = next(siblings, None)
-            if sibling is None:
-                raise ProofError("the audit path is too short", code="proof.merkle")
-            computed = node_hash(sibling, computed) if place & 1 else node_hash(computed, sibling)
-        place, last = place >> 1, last >> 1
-    verify_inclusion(leaf, signed.index, signed.size, hashes, computed)
-    return computed
 
 
 def _message(context: str, size: int, root: bytes) -> bytes:

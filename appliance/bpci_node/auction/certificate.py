@@ -123,11 +123,7 @@ def verify_certificate(committee: Committee, digest: bytes, certificate: Certifi
         ProofError: a bitmap of another length, or with seats that are none (``certificate.seat``); too little weight
             (``certificate.weight``); a signature that does not hold (``certificate.signature``).
     """
-    if len(certificate.bitmap) != _bitmap_bytes(committee):
-        raise ProofError("the bitmap has another length than the committee needs", code="certificate.seat")
-    seats = certificate.seats()
-    _check_seats(committee, seats)
-    _check_weight(committee, seats)
+    _check_weight(committee, _voters(committee, certificate))
     verify_votes(committee, digest, certificate)
 
 
@@ -137,10 +133,7 @@ def verify_votes(committee: Committee, digest: bytes, certificate: Certificate) 
     Raises:
         ProofError: as :func:`verify_certificate`, but for the weight.
     """
-    seats = certificate.seats()
-    if len(certificate.bitmap) != _bitmap_bytes(committee):
-        raise ProofError("the bitmap has another length than the committee needs", code="certificate.seat")
-    _check_seats(committee, seats)
+    seats = _voters(committee, certificate)
     try:
         bls.verify_aggregate([committee.seats[seat].bls_key for seat in seats], digest, certificate.signature)
     except BpciError as error:
@@ -153,6 +146,15 @@ def _holds(committee: Committee, seat: int, digest: bytes, vote: bytes) -> bool:
     except ProofError:
         return False
     return True
+
+
+def _voters(committee: Committee, certificate: Certificate) -> list[int]:
+    """Return the seats that a certificate names; all of them are the committee's."""
+    if len(certificate.bitmap) != _bitmap_bytes(committee):
+        raise ProofError("the bitmap has another length than the committee needs", code="certificate.seat")
+    seats = certificate.seats()
+    _check_seats(committee, seats)
+    return seats
 
 
 def _bitmap_bytes(committee: Committee) -> int:

@@ -134,7 +134,17 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
         leaf: result of :func:`leaf_hash`.
         path: what :func:`audit_path` returned.
     Raises:
-        ProofError: an impossible position, a path of another length, or another root (``proof.merkle``).
+        ProofError: as :func:`root_by_path`, or another root (``proof.merkle``).
+    """
+    if root_by_path(leaf, index, size, path) != root:
+        raise ProofError("the audit path leads to another root", code="proof.merkle")
+
+
+def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """Return the root to which an audit path leads; arguments are those of :func:`verify_inclusion`.
+
+    Raises:
+        ProofError: an impossible position, or a path of another length (``proof.merkle``).
     Source: RFC 9162, section 2.1.3.2.
     """
     _require_indices([index], size)
@@ -152,8 +162,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
         place, last = place >> 1, last >> 1
     if last != 0:
         raise ProofError("the audit path is too short", code="proof.merkle")
-    if computed != root:
-        raise ProofError("the audit path leads to another root", code="proof.merkle")
+    return computed
 
 
 def prove(leaf_hashes: Sequence[bytes], indices: Sequence[int]) -> list[bytes]:
