@@ -8,7 +8,7 @@ unit bonded the same chance. The first tickets are the committee.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import Annotated, Any
@@ -150,6 +150,19 @@ def race_of(output: bytes) -> int:
     return (8 * len(output) << RACE_BITS) - (whole << RACE_BITS) - fraction
 
 
+def ranked(tickets: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return tickets, each with ``account``, ``output`` and ``weight``, in the order of their races."""
+    races = [(race_of(item["output"]), item) for item in tickets]
+
+    def compare(first: tuple[int, Mapping[str, Any]], second: tuple[int, Mapping[str, Any]]) -> int:
+        # One race through its weight against the other's, without a division.
+        (race, one), (other_race, other) = first, second
+        difference: int = race * other["weight"] - other_race * one["weight"]
+        return difference or (one["account"] > other["account"]) - (one["account"] < other["account"])
+
+    return [item for _, item in sorted(races, key=cmp_to_key(compare))]
+
+
 def close_draws(state: Overlay, genesis: Genesis, *, height: int, time_ms: int) -> None:
     """Write down at the end of a block what the passing of time has fixed: who may draw, and a drawn committee."""
     if last_set(state) is None:
@@ -179,17 +192,9 @@ def _find_committee(state: View, epoch: int) -> dict[str, Any] | None:
 
 
 def _seats(state: View, record: Mapping[str, Any]) -> tuple[Seat, ...]:
-    races = [(race_of(item["output"]), item["weight"], item["account"]) for item in record["tickets"]]
-
-    def compare(first: tuple[int, int, str], second: tuple[int, int, str]) -> int:
-        # first / its weight against second / its weight, without a division.
-        difference = first[0] * second[1] - second[0] * first[1]
-        return difference or (first[2] > second[2]) - (first[2] < second[2])
-
-    order = sorted(races, key=cmp_to_key(compare))[: min(record["size"], MAX_SEATS)]
     seats = []
-    for _, _, account in order:
-        data = state.get(_ticket_entry(record["epoch"], account))
+    for item in ranked(record["tickets"])[: min(record["size"], MAX_SEATS)]:
+        data = state.get(_ticket_entry(record["epoch"], item["account"]))
         if data is None:
             raise NotFoundError("the committee is not kept any more", code="auction.no_committee")
         seats.append(Seat.from_map(load_record(data)))
