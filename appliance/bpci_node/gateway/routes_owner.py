@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, replace
 
 from fastapi import APIRouter, Request
@@ -13,6 +14,7 @@ from bpci_node.gateway.body import as_model, decode_body, read_body, reply
 from bpci_node.gateway.models import RegisterRequest, SealRequest
 from bpci_node.gateway.problems import problem_of
 from bpci_node.network.wire import CBOR
+from bpci_node.runtime.doctor.own import examine_itself, own_status
 from bpci_node.runtime.membership import Report
 
 
@@ -36,7 +38,11 @@ def owner_routes(api: Api, addresses: list[str]) -> APIRouter:
             "counters": counters,
             "obstacles": obstacles,
         }
-        return reply(request, node.status() | more)
+        return reply(request, own_status(node) | more)
+
+    @router.get("/owner/doctor")
+    async def doctor(request: Request) -> Response:
+        return reply(request, await asyncio.to_thread(examine_itself, node))
 
     @router.post("/owner/seal")
     async def seal(request: Request) -> Response:

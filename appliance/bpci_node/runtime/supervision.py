@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from bpci_node.errors import BpciError, HostError
+from bpci_node.host.listeners import bind_failure, holder_of
 from bpci_node.network.client import NodeClient
 
 READY_SECONDS = 30.0
@@ -116,24 +114,13 @@ def require_free(port: int, *, hint: str) -> None:
     Raises:
         HostError: somebody does, and is named (``devnet.port``).
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise HostError(
-                f"port {port} is taken{_by_whom(port)}", code="devnet.port", hint=hint, port=port
-            ) from error
+    if bind_failure("127.0.0.1", port) is not None:
+        raise HostError(f"port {port} is taken{_by_whom(port)}", code="devnet.port", hint=hint, port=port)
 
 
 def _by_whom(port: int) -> str:
-    try:
-        for item in psutil.net_connections("tcp"):
-            if item.status == psutil.CONN_LISTEN and item.laddr and item.laddr.port == port and item.pid:
-                return f" by {psutil.Process(item.pid).name()} (pid {item.pid})"
-    except psutil.Error:
-        pass
-    return " by a process of another user"
+    holder = holder_of(port)
+    return " by a process of another user" if holder is None else f" by {holder.name} (pid {holder.pid})"
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
