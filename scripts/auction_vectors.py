@@ -10,6 +10,7 @@ from bpci_node.auction.commit import Commit, sign_commit
 from bpci_node.auction.commit_receipt import Arrival, issue_commit_receipts, next_running_hash, order_start
 from bpci_node.auction.commit_set import draft_set, set_leaves, sign_set
 from bpci_node.auction.offences import forfeit_of
+from bpci_node.auction.parcel import Parcel, encode_parcel, parcel_commitment
 from bpci_node.auction.reveal import Reveal, check_reveal, commitment_of, payment_of
 from bpci_node.auction.reveal_receipt import RevealReceipt, bits_of, issue_reveal_receipts, sign_list
 from bpci_node.auction.window import WindowId, phases_of, window_at
@@ -17,7 +18,7 @@ from bpci_node.chain.account import account_id_of
 from bpci_node.chain.target_terms import TargetTerms, Tier
 from bpci_node.errors import BpciError
 from bpci_node.mempool.classes import EntryType
-from bpci_node.mempool.entry import Signed, make_entry
+from bpci_node.mempool.entry import Entry, Signed, make_entry
 from bpci_node.mempool.native import sign_native
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
@@ -121,6 +122,43 @@ def refusals(made: list[tuple[Signed, Commit, Reveal]]) -> list[dict[str, Any]]:
     return found
 
 
+def parcels() -> list[dict[str, Any]]:
+    """A builder's parcel of a transaction and a native entry."""
+    made = bids()
+    signer, salt, payment = BIDDERS[0], sha256(b"salt of a parcel"), 49_000
+    account = account_id_of(signer.public_key)
+    raws = [made[2][0].raw, made[0][0].raw]
+    data = encode_parcel(payment, raws)
+    digest = parcel_commitment(WINDOW, account, data, salt)
+    commit = sign_commit(signer, ledger_id=LEDGER_ID, window=WINDOW, digest=digest, account=account, tier=2)
+    reveal = Reveal(WINDOW, commit.commit_id, data, salt)
+    opened = check_reveal(reveal, commit, TERMS, LEDGER_ID, arrival_seq=WINDOW.first_seq)
+    if not isinstance(opened, Parcel):
+        raise TypeError("a parcel was revealed")
+    return [
+        {
+            "bidder_key": signer.public_key,
+            "payment": str(payment),
+            "raws": raws,
+            "encoded": data,
+            "salt": salt,
+            "digest": digest,
+            "commit": commit.encode(),
+            "commit_id": commit.commit_id,
+            "reveal": reveal.encode(),
+            "leaves": [entry.leaf.encode() for entry in opened.entries],
+        }
+    ]
+
+
+def entry_of(reveal: Reveal, commit: Commit, position: int) -> Entry:
+    """Return the entry that a reveal of one brings."""
+    opened = check_reveal(reveal, commit, TERMS, LEDGER_ID, arrival_seq=WINDOW.first_seq + position)
+    if isinstance(opened, Parcel):
+        raise TypeError("one entry was revealed")
+    return opened
+
+
 def auction() -> dict[str, Any]:
     """Everything of the file."""
     made = bids()
@@ -182,8 +220,9 @@ def auction() -> dict[str, Any]:
             for position, (signer, (entry, commit, reveal), receipt, acknowledged) in enumerate(
                 zip(BIDDERS, made, receipts, issue_reveal_receipts(NOTARY, unsigned), strict=True)
             )
-            for revealed in [check_reveal(reveal, commit, TERMS, LEDGER_ID, arrival_seq=WINDOW.first_seq + position)]
+            for revealed in [entry_of(reveal, commit, position)]
         ],
+        "parcels": parcels(),
         "commit_set": {"cbor": commit_set.encode(), "digest": commit_set.digest()},
         "reveal_list": {"cbor": reveals.encode(), "digest": reveals.digest(), "positions": reveals.positions()},
         "refused": refusals(made),

@@ -13,10 +13,13 @@ from typing import Any
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.candidates import Candidate, Origin, public_candidate
 from bpci_node.auction.certificate import aggregate_votes
+from bpci_node.auction.commit import sign_commit
 from bpci_node.auction.header import NO_PARENT
 from bpci_node.auction.light import FinalHeader
 from bpci_node.auction.outcome import encode_outcomes
 from bpci_node.auction.outcome_list import Stake, outcomes_of
+from bpci_node.auction.parcel import Parcel, encode_parcel, parcel_commitment
+from bpci_node.auction.reveal import Reveal, check_reveal
 from bpci_node.auction.seal_auction import WindowFacts, draft_window, prove_window
 from bpci_node.auction.window import WindowId
 from bpci_node.auction.window_selection import select_window
@@ -41,7 +44,7 @@ TERMS = TargetTerms(
     base_fee_wei=50,
     fee_bin_wei=20,
     region=0,
-    gas_limit=150_000,
+    gas_limit=210_000,
     classes=(50,),
     reveal_ms=200,
     seal_ms=300,
@@ -93,7 +96,7 @@ def candidates() -> list[Candidate]:
     return [
         hidden(native(1, 90), 0),
         hidden(native(2, 120), 1),
-        hidden(native(3, 400, gas=140_000), 2),
+        hidden(native(3, 400, gas=190_000), 2),
         hidden(native(1, 80), 3),
         hidden(native(4, 60), 4, Origin.CARRIED),
         public(native(5, 70), is_forced=True),
@@ -102,6 +105,23 @@ def candidates() -> list[Candidate]:
         public(native(7, 95), is_forced=False),
         public(native(8, 96), is_forced=False),
     ]
+
+
+def parcels() -> list[Parcel]:
+    """Two builders: one that takes an entry of the pool along and pays more, and one that loses."""
+    found = []
+    for number, (payment, entries) in enumerate(((900, [native(9, 55), native(7, 95)]), (800, [native(7, 95)])), 5):
+        signer = LocalSigner(sha256(b"builder %d" % number))
+        account, salt = account_id_of(signer.public_key), sha256(b"salt %d" % number)
+        data = encode_parcel(payment, [entry.raw for entry in entries])
+        digest = parcel_commitment(WINDOW, account, data, salt)
+        commit = sign_commit(signer, ledger_id=LEDGER_ID, window=WINDOW, digest=digest, account=account, tier=0)
+        reveal = Reveal(WINDOW, commit.commit_id, data, salt)
+        opened = check_reveal(reveal, commit, TERMS, LEDGER_ID, arrival_seq=WINDOW.first_seq + number)
+        if not isinstance(opened, Parcel):
+            raise TypeError("a parcel was revealed")
+        found.append(opened)
+    return found
 
 
 def name_of(candidate: Candidate) -> str:
@@ -114,12 +134,14 @@ def sealed() -> tuple[list[AuctionBundle], dict[str, Any]]:
     first, voters, quantum = members(1)
     following, _, _ = members(2)
     found = candidates()
-    selection = select_window(found, TERMS)
+    bought = parcels()
+    selection = select_window(found, TERMS, parcels=bought)
     account = account_id_of(LocalSigner(bytes(31) + b"\x07").public_key)
     stakes = [Stake(item.commit_id, account, 0) for item in found if item.commit_id is not None]
+    stakes += [Stake(item.commit.commit_id, item.commit.account, item.commit.tier) for item in bought]
     outcomes = outcomes_of(stakes, selection, TERMS, lambda _: 0)
     forced = tuple(item.entry.leaf.txid for item in found if item.origin is Origin.FORCED)
-    facts = WindowFacts(LEDGER_ID, 1, WINDOW, 1, NO_PARENT, 900_000, sha256(b"set"), 5, 4, (), forced)
+    facts = WindowFacts(LEDGER_ID, 1, WINDOW, 1, NO_PARENT, 900_000, sha256(b"set"), 7, 6, (), forced)
     draft = draft_window(selection, outcomes, TERMS, facts)
     digest = draft.header.digest()
     window = prove_window(draft, aggregate_votes(first, {n: voters[n].sign(digest) for n in (0, 1, 3)}), quantum)
@@ -141,6 +163,19 @@ def sealed() -> tuple[list[AuctionBundle], dict[str, Any]]:
             }
             for item in found
         ],
+        "parcels": [
+            {
+                "raw": encode_parcel(item.payment, [entry.transaction.raw for entry in item.entries]).hex(),
+                "account": item.commit.account,
+                "tier": item.commit.tier,
+                "salt": item.salt.hex(),
+                "arrival_seq": item.entries[0].leaf.arrival_seq,
+                "commit": item.commit.encode().hex(),
+                "commit_id": item.commit.commit_id.hex(),
+            }
+            for item in bought
+        ],
+        "parcel": None if selection.parcel is None else selection.parcel.commit.commit_id.hex(),
         "winners": [name_of(item) for item in selection.winners],
         "carried": [name_of(item) for item in selection.carried],
         "lost": [name_of(item) for item in selection.lost],
@@ -160,10 +195,11 @@ def refused(bundle: AuctionBundle) -> list[dict[str, str]]:
         "certificate.weight": replace(bundle, certificate=replace(bundle.certificate, bitmap=b"\x03")),
         "certificate.signature": replace(bundle, header=replace(bundle.header, time_us=1)),
         "bundle.signature": replace(bundle, post_quantum=bytes(2420)),
-        "bundle.terms": replace(bundle, terms=replace(TERMS, gas_limit=160_000)),
+        "bundle.terms": replace(bundle, terms=replace(TERMS, gas_limit=220_000)),
         "bundle.proof": replace(bundle, buckets=(bundle.buckets[0]._replace(gas_sum=1), *bundle.buckets[1:])),
         "bundle.entries_root": replace(bundle, body=swapped),
         "bundle.cause": replace(bundle, body=replace(body, causes=body.causes[::-1])),
+        "bundle.parcel": replace(bundle, body=replace(body, parcel=body.parcel and body.parcel._replace(payment=901))),
         "bundle.forced": replace(bundle, forced=bundle.forced[1:]),
     }
     return [{"code": code, "bundle": case.encode().hex()} for code, case in cases.items()]

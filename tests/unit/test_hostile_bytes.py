@@ -16,6 +16,7 @@ from bpci_node.auction.bundle import Bundle
 from bpci_node.auction.commit import Commit, decode_commits
 from bpci_node.auction.commit_receipt import CommitReceipt
 from bpci_node.auction.commit_set import CommitSet
+from bpci_node.auction.parcel import decode_parcel
 from bpci_node.auction.reveal import Reveal, decode_reveals
 from bpci_node.auction.reveal_receipt import RevealList, RevealReceipt
 from bpci_node.chain.activation_token import issue_token, read_token
@@ -149,6 +150,7 @@ def auction_readers():
         "auction set": (CommitSet.decode, [binary(found["commit_set"]["cbor"])]),
         "auction reveal": (lambda data: Reveal.from_map(codec.decode(data)), reveals),
         "auction reveals": (decode_reveals, [codec.encode([codec.decode(item) for item in reveals])]),
+        "auction parcel": (decode_parcel, [binary(item["encoded"]) for item in found["parcels"]]),
         "auction reveal receipt": (RevealReceipt.decode, acknowledged),
         "auction reveal list": (RevealList.decode, [binary(found["reveal_list"]["cbor"])]),
     }

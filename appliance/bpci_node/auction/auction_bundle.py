@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-from bpci_node.auction.candidates import COMMIT_ID_BYTES, MAX_CANDIDATES, Origin, leaf_bytes
+from bpci_node.auction.candidates import COMMIT_ID_BYTES, HIDDEN, MAX_CANDIDATES, Origin, leaf_bytes
 from bpci_node.auction.certificate import Certificate
+from bpci_node.auction.commit import MAX_TIER, SALT_BYTES
 from bpci_node.auction.header import MAX_ENTRIES, AuctionHeader
 from bpci_node.auction.lists import MAX_FORCED, ListName, split_hashes
 from bpci_node.auction.window_selection import Cause
 from bpci_node.chain.committee import MAX_SEATS, Committee
+from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import FormatError
 from bpci_node.mempool.bucket_key import bucket_id
@@ -42,7 +44,7 @@ _NAMES = (
     *("v", "header", "terms", "lists", "forced", "buckets", "verkle", "mesh", "certificate", "post_quantum"),
     *("next_committee", "body"),
 )
-_BODY_NAMES = ("entries", "left_out", "causes", "raws", "opaques", "positions", "paths")
+_BODY_NAMES = ("entries", "left_out", "causes", "raws", "opaques", "positions", "paths", "parcel")
 _BUCKET = struct.Struct(">4sIIQQQ32s32s")
 _ENTRY = struct.Struct(">IB32s32s20sQQQQQB")
 _FIRST_BYTES = range(struct.calcsize(">IB32s32s20sQ"), struct.calcsize(">IB32s32s20sQQQQQ"), 8)
@@ -73,7 +75,7 @@ class Row(NamedTuple):
     @property
     def commit_id(self) -> bytes | None:
         """Id of the commit, 32 bytes; None for what was never hidden."""
-        return self.commit if self.origin <= Origin.REVEALED else None
+        return self.commit if self.origin in HIDDEN else None
 
     def leaf_bytes(self) -> bytes:
         """Return the encoding of the entry's leaf."""
@@ -100,6 +102,18 @@ class BucketRow(NamedTuple):
         return BucketLeaf(bucket_id(target, self.key), *self[2:], sealed_epoch=0)
 
 
+class ParcelRow(NamedTuple):
+    """What, with its entries, opens the commit of the parcel that runs."""
+
+    account: str
+    """The builder's."""
+    tier: int
+    payment: int
+    """What it pays, smallest unit of the terms' asset."""
+    salt: bytes
+    """Of its commitment, 32 bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """The entries, and what leads from each to its bucket."""
@@ -114,6 +128,8 @@ class Body:
     """For each bucket: the places of these entries in it, ascending."""
     paths: tuple[tuple[bytes, ...], ...]
     """For each bucket: the Merkle multiproof of these places, 32-byte hashes."""
+    parcel: ParcelRow | None = None
+    """Of the parcel that runs; None where none does."""
 
     def as_map(self) -> dict[str, Any]:
         """Return the map that is encoded."""
@@ -127,6 +143,7 @@ class Body:
             "opaques": [[number, row.opaque] for number, row in enumerate(rows) if row.opaque],
             "positions": struct.pack(f">{len(places)}I", *places),
             "paths": [b"".join(path) for path in self.paths],
+            "parcel": None if self.parcel is None else list(self.parcel),
         }
 
 
@@ -243,7 +260,7 @@ def _read_body(value: Any, bucket_count: int) -> Body:
         Row._make((*item, opaques.get(number, b""), raw))
         for number, (item, raw) in enumerate(zip(packed, raws, strict=True))
     )
-    if any((row[1] > Origin.REVEALED) != (row[2] == _NO_COMMIT) or row[1] > Origin.PUBLIC for row in rows):
+    if any((row[1] in HIDDEN) == (row[2] == _NO_COMMIT) or row[1] > Origin.PUBLIC for row in rows):
         raise fields.wrong("has an entry whose origin does not fit its commit")
     if any(row[0] >= bucket_count or row[5] > MAX_NONCE for row in rows):
         raise fields.wrong("has an entry of no bucket, or with a nonce that is out of range")
@@ -263,7 +280,23 @@ def _read_body(value: Any, bucket_count: int) -> Body:
         causes=tuple(map(Cause, causes)),
         positions=_read_positions(fields, len(rows)),
         paths=tuple(split_hashes(path, "a path in a bundle", _CODE) for path in paths),
+        parcel=None if fields.is_null("parcel") else _read_parcel(fields),
     )
+
+
+def _read_parcel(fields: Fields) -> ParcelRow:
+    parts = fields.items("parcel", len(ParcelRow._fields))
+    if [type(part) for part in parts] != [str, int, int, bytes]:
+        raise fields.wrong("needs account, tier, payment and salt in 'parcel'")
+    row = ParcelRow._make(parts)
+    if (
+        ACCOUNT_FORM.fullmatch(row.account) is None
+        or not 0 <= row.tier <= MAX_TIER
+        or not 1 <= row.payment <= MAX_INT
+        or len(row.salt) != SALT_BYTES
+    ):
+        raise fields.wrong("has a part of 'parcel' that is out of range")
+    return row
 
 
 _CAUSES = frozenset(cause for cause in Cause if cause is not Cause.DUPLICATE)

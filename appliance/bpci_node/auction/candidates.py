@@ -29,10 +29,14 @@ class Origin(IntEnum):
     """Revealed in this window."""
     FORCED = 2
     """Of the public pool, and named by an inclusion list of a notary."""
-    PUBLIC = 3
+    PARCEL = 3
+    """Of the one parcel that runs in this window (:mod:`bpci_node.auction.parcel`)."""
+    PUBLIC = 4
     """Of the public pool; it was visible all the time."""
 
 
+HIDDEN = frozenset((Origin.CARRIED, Origin.REVEALED, Origin.PARCEL))
+"""The doors of what a commit hid."""
 _ORIGINS = [bytes((origin,)) for origin in range(256)]
 _LEAF_HEAD = bytes((0x8A, LEAF_VERSION, 0x58, 0x20))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bpci_node.auction.auction_bundle import AuctionBundle, Body
-from bpci_node.auction.candidates import Origin, entry_hashes, entry_leaf
+from bpci_node.auction.candidates import HIDDEN, Origin, entry_hashes, entry_leaf
 from bpci_node.auction.header import MAX_ENTRIES, AuctionHeader
 from bpci_node.errors import NotFoundError, ProofError
 from bpci_node.mempool.entry_leaf import EntryLeaf
@@ -67,7 +67,7 @@ class EntryProof:
         fields = Fields(value, _NAMES, what="the proof of an entry", code=_CODE)
         fields.version(VERSION)
         origin = fields.integer("origin", 0, max(Origin))
-        if fields.is_null("commit_id") != (origin > Origin.REVEALED):
+        if fields.is_null("commit_id") == (origin in HIDDEN):
             raise fields.wrong("names a commit exactly when the entry was hidden")
         path = fields.items("path", _MAX_PATH)
         if any(type(item) is not bytes or len(item) != 32 for item in path):

@@ -85,6 +85,8 @@ class AuctionHeader:
     """Non-empty buckets of the candidates."""
     next_committee: bytes | None
     """Digest of the next epoch's committee, 32 bytes, in the epoch's last header; None in all others."""
+    parcel: bytes | None = None
+    """Id of the commit whose parcel runs, 32 bytes; None where none does."""
 
     @property
     def window(self) -> WindowId:
@@ -144,6 +146,7 @@ class AuctionHeader:
             candidates=read.integer("candidates", 0, MAX_CANDIDATES),
             buckets=read.integer("buckets", 0, MAX_CANDIDATES),
             next_committee=None if read.is_null("next_committee") else read.blob("next_committee", 32),
+            parcel=None if read.is_null("parcel") else read.blob("parcel", 32),
             **hashes,
         )
         header.check()
@@ -160,6 +163,10 @@ class AuctionHeader:
             ((self.sequence == 1) == (self.parent == NO_PARENT), "has a parent exactly when it is not the first"),
             ((self.commit_set is None) == (self.commits == 0), "names a set of commits exactly when there are commits"),
             (self.reveals <= self.commits, "has more reveals than commits"),
+            (
+                self.parcel is None or (self.reveals > 0 and self.count > 0),
+                "has a parcel that nobody revealed or none runs",
+            ),
             (self.buckets <= self.candidates, "has more buckets than candidates"),
             (self.count <= self.candidates, "has more entries than candidates"),
             ((self.gas_used == 0) == (self.count == 0), "uses gas exactly when it has entries"),

@@ -16,12 +16,12 @@ from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.commit import Commit
 from bpci_node.auction.commit_set import CommitSet, verify_set
 from bpci_node.auction.lines import Lines
+from bpci_node.auction.parcel import Opened
 from bpci_node.auction.reveal import Reveal
 from bpci_node.auction.reveal_receipt import RevealList, bits_of
 from bpci_node.auction.revealed_window import RevealedWindow
 from bpci_node.auction.window import Phases, WindowId
 from bpci_node.errors import NotFoundError, ProofError, RefusedError
-from bpci_node.mempool.entry import Entry
 
 MAX_SKEW_US = 50_000
 """How far a coordinator's clock may be ahead of the notary's when it closes a window."""
@@ -159,23 +159,23 @@ class NotaryBook:
             raise RefusedError("this commit is revealed already", code="reveal.duplicate")
         return revealed
 
-    def record(self, reveal: Reveal, entry: Entry, now_us: int) -> None:
+    def record(self, reveal: Reveal, opened: Opened, now_us: int) -> None:
         """Take a timely reveal that :meth:`RevealedWindow.check` passed; raises as :meth:`locate`.
 
         The receipt may be given once the reveal is durable.
         """
         revealed = self.locate(reveal, now_us)
-        revealed.hold(reveal, entry)
+        revealed.hold(reveal, opened)
         self._find(reveal.window).timely.add(revealed.position(reveal.commit_id))
 
-    def restore_reveal(self, reveal: Reveal, entry: Entry) -> None:
+    def restore_reveal(self, reveal: Reveal, opened: Opened) -> None:
         """Take a timely reveal of the journal again, before its window's list is made, whatever time it is.
 
         Raises:
             NotFoundError, RefusedError: as :meth:`locate`, but for the time.
         """
         revealed = self.revealed(reveal.window)
-        revealed.hold(reveal, entry)
+        revealed.hold(reveal, opened)
         self._find(reveal.window).timely.add(revealed.position(reveal.commit_id))
 
     def list_bits(self, window: WindowId, now_us: int) -> bytes:

@@ -30,7 +30,10 @@ def outcomes_of(
         forfeit: what a commit that nobody revealed loses of its bond, smallest unit of the terms' asset.
     """
     won = {item.commit_id: payment_of(item.entry, terms) for item in selection.winners if item.commit_id is not None}
+    if selection.parcel is not None:
+        won[selection.parcel.commit.commit_id] = selection.parcel.payment
     kinds: dict[bytes | None, Kind] = dict.fromkeys((item.commit_id for item in selection.lost), Kind.LOST)
+    kinds |= dict.fromkeys((item.commit.commit_id for item in selection.lost_parcels), Kind.LOST)
     kinds |= dict.fromkeys((item.commit_id for item in selection.carried), Kind.CARRIED)
     outcomes = []
     for stake in stakes:

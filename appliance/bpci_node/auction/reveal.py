@@ -1,7 +1,8 @@
 """Reveals: what a commit hid, opened once its window's set is certified, and checked by whoever gets it.
 
 A reveal needs no signature: nobody but who made the commitment knows what opens it. Everything that the digest binds is
-computed anew from the signed transaction on the target's terms; what the bidder says of it counts for nothing.
+computed anew from the signed transaction on the target's terms; what the bidder says of it counts for nothing. What was
+hidden may be a parcel (:mod:`bpci_node.auction.parcel`), every entry of which is checked like a single one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bpci_node.auction.commit import MAX_BATCH, SALT_BYTES, Commit, commitment
+from bpci_node.auction.parcel import Opened, Parcel, check_parcel, decode_parcel, is_parcel, parcel_commitment
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import FormatError, LimitError, RefusedError
@@ -37,7 +39,7 @@ class Reveal:
     commit_id: bytes
     """Which commit it opens, 32 bytes."""
     raw: bytes
-    """The signed transaction, or the native entry."""
+    """The signed transaction, the native entry, or the parcel; its first byte tells which."""
     salt: bytes
     """The salt of the commitment, 32 bytes."""
 
@@ -123,29 +125,53 @@ def payment_of(entry: Entry, terms: TargetTerms) -> int:
     return -(-above // terms.wei_per_unit)
 
 
-def check_reveal(reveal: Reveal, commit: Commit, terms: TargetTerms, ledger_id: str, *, arrival_seq: int) -> Entry:
-    """Check that ``reveal`` opens ``commit``, and return the entry that takes part in the window.
+def check_reveal(reveal: Reveal, commit: Commit, terms: TargetTerms, ledger_id: str, *, arrival_seq: int) -> Opened:
+    """Check that ``reveal`` opens ``commit``, and return the entry or the parcel that takes part in the window.
 
     Args:
         terms: those of the window's target, as they are in force in its epoch.
         ledger_id: for native entries.
-        arrival_seq: sequence number of the commit in its certified set; the entry's arrival.
+        arrival_seq: sequence number of the commit in its certified set; the arrival of what it hid.
     Raises:
-        FormatError: what was revealed is no entry (``entry.*``).
-        RefusedError: it is no entry of this target (``entry.*``), it opens another commit (``reveal.mismatch``), or
-            bids more than its tier covers (``reveal.tier``, with the cap).
+        FormatError: what was revealed is no entry (``entry.*``) and no parcel (``parcel.format``).
+        RefusedError: it is no entry of this target (``entry.*``), it opens another commit (``reveal.mismatch``), it is
+            a parcel that can never run (``parcel.*``), or bids more than its tier covers (``reveal.tier``, with the
+            cap).
     """
     if reveal.commit_id != commit.commit_id or reveal.window != commit.window:
         raise _mismatch()
-    config = terms.config(commit.window.qlock_ms)
-    transaction = decode_entry(reveal.raw)
-    check_destination(transaction, config, ledger_id)
-    check_gas(transaction, config.gas_limit, is_checked=False)
-    entry = make_entry(transaction, config, arrival_seq=arrival_seq, arrival_ms=commit.window.opens_ms)
+    if is_parcel(reveal.raw):
+        return _check_parcel(reveal, commit, terms, ledger_id, arrival_seq)
+    entry = _entry(reveal.raw, commit.window, terms, ledger_id, arrival_seq)
     if commitment_of(commit.window, commit.account, entry, reveal.salt) != commit.digest:
         raise _mismatch()
+    _check_payment(payment_of(entry, terms), commit, terms)
+    return entry
+
+
+def _check_parcel(reveal: Reveal, commit: Commit, terms: TargetTerms, ledger_id: str, arrival_seq: int) -> Parcel:
+    # The digest first: it costs one hash, and the entries a recovered sender each.
+    if parcel_commitment(commit.window, commit.account, reveal.raw, reveal.salt) != commit.digest:
+        raise _mismatch()
+    payment, raws = decode_parcel(reveal.raw)
+    _check_payment(payment, commit, terms)
+    entries = tuple(_entry(raw, commit.window, terms, ledger_id, arrival_seq) for raw in raws)
+    parcel = Parcel(commit, reveal.salt, payment, entries)
+    check_parcel(parcel, terms)
+    return parcel
+
+
+def _entry(raw: bytes, window: WindowId, terms: TargetTerms, ledger_id: str, arrival_seq: int) -> Entry:
+    """Return what was signed as an entry of a window; everybody computes the same."""
+    config = terms.config(window.qlock_ms)
+    transaction = decode_entry(raw)
+    check_destination(transaction, config, ledger_id)
+    check_gas(transaction, config.gas_limit, is_checked=False)
+    return make_entry(transaction, config, arrival_seq=arrival_seq, arrival_ms=window.opens_ms)
+
+
+def _check_payment(payment: int, commit: Commit, terms: TargetTerms) -> None:
     tier = terms.tier(commit.tier)
-    payment = payment_of(entry, terms)
     if tier is None or payment > tier.cap:
         raise RefusedError(
             "the reveal bids more than its tier covers",
@@ -154,7 +180,6 @@ def check_reveal(reveal: Reveal, commit: Commit, terms: TargetTerms, ledger_id: 
             cap=str(0 if tier is None else tier.cap),
             payment=str(payment),
         )
-    return entry
 
 
 def _mismatch() -> RefusedError:

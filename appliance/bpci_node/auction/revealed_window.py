@@ -12,21 +12,21 @@ from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.candidates import Candidate, Origin
 from bpci_node.auction.commit import Commit
 from bpci_node.auction.commit_set import CommitSet
+from bpci_node.auction.parcel import Opened, Parcel
 from bpci_node.auction.reveal import Reveal, check_reveal
 from bpci_node.auction.reveal_receipt import RevealList, verify_list
 from bpci_node.auction.window import WindowId
 from bpci_node.errors import NotFoundError, ProofError, RefusedError
-from bpci_node.mempool.entry import Entry
 
 
 class RevealedWindow:
     """The certified commits of one window, and their reveals."""
 
     __slots__ = (
-        "_entries",
         "_epoch",
         "_listed",
         "_lists",
+        "_opened",
         "_reveals",
         "commits",
         "digest",
@@ -45,7 +45,7 @@ class RevealedWindow:
         self.commits = tuple(commits)
         self.positions = {commit.commit_id: position for position, commit in enumerate(commits)}
         """Position in the set of each commit, by its id."""
-        self._entries: dict[int, Entry] = {}
+        self._opened: dict[int, Opened] = {}
         self._reveals: dict[int, Reveal] = {}
         self._lists: dict[int, RevealList] = {}
         self._listed: dict[int, list[int]] = {}
@@ -61,8 +61,8 @@ class RevealedWindow:
             raise NotFoundError("no commit of this name is in the certified set", code="reveal.unknown")
         return position
 
-    def check(self, reveal: Reveal) -> Entry:
-        """Check a reveal against its commit, and return its entry; costs the recovery of a sender.
+    def check(self, reveal: Reveal) -> Opened:
+        """Check a reveal against its commit, and return what that hid; costs the recovery of each sender.
 
         Raises:
             NotFoundError: the commit is not in the set (``reveal.unknown``).
@@ -77,15 +77,15 @@ class RevealedWindow:
             arrival_seq=self.window.first_seq + position,
         )
 
-    def hold(self, reveal: Reveal, entry: Entry) -> None:
+    def hold(self, reveal: Reveal, opened: Opened) -> None:
         """Keep a reveal that was checked; one that is held already stays."""
         position = self.position(reveal.commit_id)
-        self._entries.setdefault(position, entry)
+        self._opened.setdefault(position, opened)
         self._reveals.setdefault(position, reveal)
 
     def is_held(self, commit_id: bytes) -> bool:
         """Say whether a reveal of this commit is held."""
-        return self.positions.get(commit_id, -1) in self._entries
+        return self.positions.get(commit_id, -1) in self._opened
 
     def reveals_of(self, positions: Sequence[int]) -> list[Reveal]:
         """Return those of these reveals that are held, for somebody who misses them."""
@@ -127,18 +127,27 @@ class RevealedWindow:
 
     def missing(self, seats: Iterable[int] | None = None) -> list[int]:
         """Return those of the listed positions whose reveals are not held, ascending."""
-        return [position for position in self.listed(seats) if position not in self._entries]
+        return [position for position in self.listed(seats) if position not in self._opened]
 
     def candidates(self, seats: Iterable[int] | None = None) -> list[Candidate]:
-        """Return what takes part: every listed reveal, in the order of the commits.
+        """Return the single entries that take part: every listed reveal of one, in the order of the commits.
 
         Raises:
             RefusedError: some of them are not held (``reveal.missing``); fetch them first.
         """
+        return [
+            Candidate(opened, Origin.REVEALED, self.commits[position].commit_id)
+            for position, opened in self._all(seats)
+            if not isinstance(opened, Parcel)
+        ]
+
+    def parcels(self, seats: Iterable[int] | None = None) -> list[Parcel]:
+        """Return the parcels that take part, in the order of the commits; raises as :meth:`candidates`."""
+        return [opened for _, opened in self._all(seats) if isinstance(opened, Parcel)]
+
+    def _all(self, seats: Iterable[int] | None) -> list[tuple[int, Opened]]:
         listed = self.listed(seats)
-        missing = sum(position not in self._entries for position in listed)
+        missing = sum(position not in self._opened for position in listed)
         if missing:
             raise RefusedError(f"{missing} listed reveal(s) are not here yet", code="reveal.missing")
-        return [
-            Candidate(self._entries[position], Origin.REVEALED, self.commits[position].commit_id) for position in listed
-        ]
+        return [(position, self._opened[position]) for position in listed]

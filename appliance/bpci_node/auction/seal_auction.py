@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bpci_node.auction.auction_bundle import AuctionBundle, Body, Row, post_quantum_message
+from bpci_node.auction.auction_bundle import AuctionBundle, Body, ParcelRow, Row, post_quantum_message
 from bpci_node.auction.candidates import COMMIT_ID_BYTES, Candidate, entry_hashes
 from bpci_node.auction.certificate import Certificate
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lists import ForcedLeaf, ListName, forced_root, lists_root
 from bpci_node.auction.outcome import Outcome, outcomes_root
+from bpci_node.auction.parcel import Parcel
 from bpci_node.auction.window import WindowId
 from bpci_node.auction.window_selection import Exclusion, WindowSelection
 from bpci_node.auction.window_trees import WindowTrees
@@ -101,6 +102,7 @@ def draft_window(
         candidates=len(unique),
         buckets=trees.bucket_count,
         next_committee=None if facts.next_committee is None else facts.next_committee.digest(),
+        parcel=None if selection.parcel is None else selection.parcel.commit.commit_id,
     )
     header.check()
     return Draft(header, facts, terms, selection, left_out, trees)
@@ -135,8 +137,15 @@ def prove_window(draft: Draft, certificate: Certificate, signer: MlDsaSigner) ->
             causes=tuple(item.cause for item in draft.left_out),
             positions=opened.positions,
             paths=opened.paths,
+            parcel=_parcel(draft.selection.parcel),
         ),
     )
+
+
+def _parcel(parcel: Parcel | None) -> ParcelRow | None:
+    if parcel is None:
+        return None
+    return ParcelRow(parcel.commit.account, parcel.commit.tier, parcel.payment, parcel.salt)
 
 
 def _forced_leaves(

@@ -24,6 +24,7 @@ from bpci_node.auction.notary_book import NotaryBook
 from bpci_node.auction.offences import forfeit_of
 from bpci_node.auction.outcome import Kind
 from bpci_node.auction.outcome_list import Stake, outcomes_of
+from bpci_node.auction.parcel import Opened
 from bpci_node.auction.reveal import Reveal
 from bpci_node.auction.reveal_receipt import RevealList, sign_list
 from bpci_node.auction.revealed_window import RevealedWindow
@@ -41,7 +42,6 @@ from bpci_node.auction.simulated import (
 from bpci_node.auction.window import WindowId
 from bpci_node.auction.window_selection import select_window
 from bpci_node.errors import BpciError, RefusedError
-from bpci_node.mempool.entry import Entry
 from bpci_node.primitives.hashing import sha256
 
 Named: TypeAlias = tuple[bytes | None, int, bytes]
@@ -81,7 +81,7 @@ class Simulator:
         self._progress: dict[WindowId, Progress] = {}
         self._chains: dict[str, SimulatedChain] = {target: SimulatedChain() for target in epoch.terms}
         self._verified: set[tuple[bytes, bytes]] = set()
-        self._entries: dict[Reveal, Entry] = {}
+        self._opened: dict[Reveal, Opened] = {}
         self._sealed: dict[tuple[WindowFacts, tuple[Named, ...]], Sealed] = {}
 
     def open_line(self, target: str, account: str, tier: int, slots: int) -> None:
@@ -247,11 +247,12 @@ class Simulator:
         """Return what follows from the candidates; the same inputs are reckoned once."""
         window = progress.result.window
         terms, chain = self.epoch.terms_of(window), self._chains[window.target]
-        found = [item for item, _ in chain.carried] + revealed.candidates([item.seat for item in lists])
+        seats = [item.seat for item in lists]
+        found = [item for item, _ in chain.carried] + revealed.candidates(seats)
         names = tuple((item.commit_id, item.entry.leaf.arrival_seq, item.entry.leaf.txid) for item in found)
         key = (facts, names)
         if key not in self._sealed:
-            selection = select_window(found, terms)
+            selection = select_window(found, terms, parcels=revealed.parcels(seats))
             own = [Stake(commit.commit_id, commit.account, commit.tier) for commit in progress.commits]
             outcomes = outcomes_of(
                 [*(stake for _, stake in chain.carried), *own],
@@ -358,10 +359,10 @@ class Simulator:
         revealed = self.books[seat].locate(reveal, self._clock(seat))
         self.books[seat].record(reveal, self._open(revealed, reveal), self._clock(seat))
 
-    def _open(self, revealed: RevealedWindow, reveal: Reveal) -> Entry:
-        if reveal not in self._entries:
-            self._entries[reveal] = revealed.check(reveal)
-        return self._entries[reveal]
+    def _open(self, revealed: RevealedWindow, reveal: Reveal) -> Opened:
+        if reveal not in self._opened:
+            self._opened[reveal] = revealed.check(reveal)
+        return self._opened[reveal]
 
     def _list(self, seat: int, progress: Progress) -> None:
         notary, window = self.notaries[seat], progress.result.window

@@ -14,10 +14,11 @@ from hashlib import sha256 as _sha256  # called directly: a bundle is ten thousa
 from itertools import pairwise
 
 from bpci_node.auction.auction_bundle import KEYS_OF_PROOF, AuctionBundle, Body, BucketRow, Row, post_quantum_message
-from bpci_node.auction.candidates import Origin, entry_hashes, leaf_bytes
+from bpci_node.auction.candidates import HIDDEN, Origin, entry_hashes, leaf_bytes
 from bpci_node.auction.certificate import verify_certificate
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lists import ForcedLeaf, forced_root, lists_root
+from bpci_node.auction.parcel import parcel_commit_id
 from bpci_node.auction.window_selection import MAX_RAW_BYTES, Item, Merged, forced_gas, merge
 from bpci_node.chain.committee import Committee
 from bpci_node.chain.target_terms import TargetTerms
@@ -137,16 +138,19 @@ def _check_body(bundle: AuctionBundle, body: Body) -> None:
         raise ProofError("the entries' gas is not what the header says", code="bundle.gas")
     leaves = [leaf_bytes(row[3:12]) for row in rows]
     # A row begins with bucket, origin, commit id; the commit of what was never hidden is not part of the leaf.
-    hidden = Origin.REVEALED
     parts = (
-        (row[1], row[2] if row[1] <= hidden else None, row[12], leaf)
+        (row[1], row[2] if row[1] in HIDDEN else None, row[12], leaf)
         for row, leaf in zip(body.entries, leaves, strict=False)
     )
     if merkle.root_of(entry_hashes(parts)) != header.entries_root:
         raise ProofError("the entries do not lead to the header's entries_root", code="bundle.entries_root")
     _check_arrivals(header, rows)
+    parcel = [number for number, row in enumerate(rows) if row[1] == Origin.PARCEL]
+    _check_parcel(bundle, body, parcel)
     items = _items(rows, bundle.terms)
-    merged = merge(items, bundle.terms.gas_limit, forced_gas(bundle.terms))
+    merged = merge(items, bundle.terms.gas_limit, forced_gas(bundle.terms), parcel)
+    if not merged.is_whole:
+        raise ProofError("the parcel runs where it may not", code="bundle.order")
     _check_order(body, merged)
     _check_forced(bundle, body, merged)
     _check_members(bundle.buckets, body, items, leaves)
@@ -157,10 +161,10 @@ def _check_arrivals(header: AuctionHeader, rows: tuple[Row, ...]) -> None:
     window = header.window
     opens, first = window.opens_ms, window.first_seq
     end = first + header.commits
-    revealed, carried = Origin.REVEALED, Origin.CARRIED
+    revealed, parcel, carried = Origin.REVEALED, Origin.PARCEL, Origin.CARRIED
     for number, row in enumerate(rows):
         origin, ts, arrival = row[1], row[8], row[9]
-        if origin == revealed:
+        if origin in (revealed, parcel):
             holds = first <= arrival < end and ts == opens
         elif origin == carried:
             holds = ts <= opens
@@ -168,6 +172,30 @@ def _check_arrivals(header: AuctionHeader, rows: tuple[Row, ...]) -> None:
             holds = arrival == 0 and ts == opens
         if not holds:
             raise ProofError(f"entry {number} has an arrival that it can't have", code="bundle.arrival", entry=number)
+
+
+def _check_parcel(bundle: AuctionBundle, body: Body, numbers: list[int]) -> None:
+    """Check that the entries of the parcel, in their order, are what its commit hid: all of it, and nothing else."""
+    header, shown, rows = bundle.header, body.parcel, [*body.entries, *body.left_out]
+    if header.parcel is None or shown is None or not numbers:
+        if header.parcel is not None or shown is not None or numbers:
+            raise ProofError("a parcel is named that is not there, or there without a name", code="bundle.parcel")
+        return
+    inside = [rows[number] for number in numbers]
+    if numbers[-1] >= len(body.entries) or len({row.arrival_seq for row in inside}) != 1:
+        raise ProofError("an entry of the parcel is left out, or of another arrival", code="bundle.parcel")
+    tier = bundle.terms.tier(shown.tier)
+    if tier is None or shown.payment > tier.cap:
+        raise ProofError("the parcel bids more than its tier covers", code="bundle.parcel")
+    try:
+        raws = [row.raw for row in inside]
+        name = parcel_commit_id(
+            header.window, shown.account, shown.tier, payment=shown.payment, raws=raws, salt=shown.salt
+        )
+    except FormatError as error:
+        raise ProofError(f"the parcel: {error.message}", code="bundle.parcel") from error
+    if name != header.parcel or {row.commit for row in inside} != {name}:
+        raise ProofError("the parcel's entries are not what its commit hid", code="bundle.parcel")
 
 
 def _items(rows: tuple[Row, ...], terms: TargetTerms) -> list[Item]:
@@ -201,7 +229,7 @@ def _check_forced(bundle: AuctionBundle, body: Body, merged: Merged) -> None:
     leaves = []
     for number, row in enumerate(rows):
         is_forced = row.txid in forced
-        if row.origin >= Origin.FORCED and is_forced != (row.origin == Origin.FORCED):
+        if row.origin in (Origin.FORCED, Origin.PUBLIC) and is_forced != (row.origin == Origin.FORCED):
             raise ProofError(f"entry {number} is forced in exactly if a list names it", code="bundle.forced")
         if number >= count and keccak256(row.raw) != row.txid:
             raise ProofError("a left-out entry is not the transaction that it names", code="bundle.entry")

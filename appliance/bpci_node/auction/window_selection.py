@@ -6,6 +6,10 @@ the first by origin, fee rate (descending), arrival, txid is looked at. It runs 
 room; otherwise it is passed over, with all that its sender has behind it. As long as entries that notaries force in
 wait, room for them, up to their share of the gas limit, is kept free from all others.
 
+Before the first entry that only waits in the public pool is looked at, one parcel runs: the one that pays most of
+those that can run whole, in one piece and in the builder's order, by the same rules. Copies of its entries in the pool
+count no more then, whether a notary forced them or not: they run with the parcel.
+
 The result depends on the set of candidates alone. Selecting again among those that run, and those of the others that
 are shown, gives the same for each of them: that is how a verifier, who does not see the rest, checks both.
 """
@@ -20,12 +24,15 @@ from typing import NamedTuple
 
 from bpci_node.auction.candidates import MAX_CANDIDATES, Candidate, MergeKey, Origin
 from bpci_node.auction.header import MAX_ENTRIES
+from bpci_node.auction.parcel import Parcel
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import LimitError
 from bpci_node.primitives.amounts import WHOLE_BPS
 
 MAX_RAW_BYTES = 8 * 1024 * 1024
 """Raw bytes of all entries of one window, at most."""
+MAX_TRIED = 16
+"""Parcels that are tried in one window, those that pay most; whatever else was bid as a parcel loses."""
 
 
 class Cause(IntEnum):
@@ -62,6 +69,8 @@ class Merged(NamedTuple):
     """In the order in which they run."""
     causes: dict[int, tuple[Cause, int | None]]
     """Of all others: why, and because of which one."""
+    is_whole: bool = True
+    """Whether the parcel ran; where it can't, the merge stops and means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,10 @@ class WindowSelection:
     """All others that were hidden once: their bonds go back."""
     excluded: tuple[Exclusion, ...]
     """Every candidate that does not run."""
+    parcel: Parcel | None = None
+    """The parcel that runs; its entries are among the winners."""
+    lost_parcels: tuple[Parcel, ...] = ()
+    """All others: their bonds go back."""
 
     def unique(self) -> list[Candidate]:
         """Return the candidates, each transaction once: what the trees of the header are over."""
@@ -107,11 +120,14 @@ class WindowSelection:
         return tuple(sorted(shown.values(), key=lambda item: item.candidate.merge_key))
 
 
-def select_window(candidates: Sequence[Candidate], terms: TargetTerms, *, carry: bool = True) -> WindowSelection:
+def select_window(
+    candidates: Sequence[Candidate], terms: TargetTerms, *, parcels: Sequence[Parcel] = (), carry: bool = True
+) -> WindowSelection:
     """Return what runs in a window.
 
     Args:
-        candidates: sorted on the same ``terms``, in any order.
+        candidates: sorted on the same ``terms``, in any order, none of them of a parcel.
+        parcels: of this window, each with an arrival of its own, in any order.
         carry: whether there is a next window that takes on what found no room; not in an epoch's last header.
     Raises:
         LimitError: more than ``MAX_CANDIDATES`` (``header.candidates``).
@@ -119,12 +135,25 @@ def select_window(candidates: Sequence[Candidate], terms: TargetTerms, *, carry:
     """
     if len(candidates) > MAX_CANDIDATES:
         raise LimitError(f"a window has at most {MAX_CANDIDATES} candidates", code="header.candidates")
-    merged = merge([_item(candidate) for candidate in candidates], terms.gas_limit, forced_gas(terms))
-    winners = tuple(candidates[number] for number in merged.ran)
-    excluded = tuple(
-        Exclusion(candidates[number], cause, None if by is None else candidates[by])
-        for number, (cause, by) in sorted(merged.causes.items(), key=lambda item: candidates[item[0]].merge_key)
-    )
+    items = [_item(candidate) for candidate in candidates]
+    everybody: Sequence[Candidate] = candidates
+    copies: list[Exclusion] = []
+    chosen: Parcel | None = None
+    merged: Merged | None = None
+    for parcel in sorted(parcels, key=lambda parcel: parcel.rank)[:MAX_TRIED]:
+        found = _with_parcel(candidates, items, terms, parcel)
+        if found is not None:
+            everybody, merged, copies = found
+            chosen = parcel
+            break
+    if merged is None:
+        merged = merge(items, terms.gas_limit, forced_gas(terms))
+    winners = tuple(everybody[number] for number in merged.ran)
+    causes = [
+        Exclusion(everybody[number], cause, None if by is None else everybody[by])
+        for number, (cause, by) in merged.causes.items()
+    ]
+    excluded = tuple(sorted([*causes, *copies], key=lambda item: item.candidate.merge_key))
     carried, lost = [], []
     for item in excluded:
         candidate = item.candidate
@@ -132,7 +161,34 @@ def select_window(candidates: Sequence[Candidate], terms: TargetTerms, *, carry:
             carried.append(candidate)
         elif candidate.commit_id is not None:
             lost.append(candidate)
-    return WindowSelection(winners, tuple(carried), tuple(lost), excluded)
+    others = tuple(item for item in parcels if item is not chosen)
+    return WindowSelection(winners, tuple(carried), tuple(lost), excluded, chosen, others)
+
+
+def _with_parcel(
+    candidates: Sequence[Candidate], items: Sequence[Item], terms: TargetTerms, parcel: Parcel
+) -> tuple[list[Candidate], Merged, list[Exclusion]] | None:
+    """Put a parcel's entries in the place of their copies in the public pool, and merge.
+
+    Returns:
+        The candidates then, what they come to, and why the copies are out; ``None`` if the parcel can't run whole.
+    """
+    inside = {entry.leaf.txid: Candidate(entry, Origin.PARCEL, parcel.commit.commit_id) for entry in parcel.entries}
+    copied = {
+        number: inside[item.key[1][2]]
+        for number, item in enumerate(items)
+        if item.key[0] >= Origin.FORCED and item.key[1][2] in inside
+    }
+    kept = [number for number in range(len(candidates)) if number not in copied]
+    if len(kept) + len(inside) > MAX_CANDIDATES:
+        return None
+    together = [*(items[number] for number in kept), *map(_item, inside.values())]
+    block = range(len(kept), len(together))
+    merged = merge(together, terms.gas_limit, forced_gas(terms), block)
+    if not merged.is_whole:
+        return None
+    copies = [Exclusion(candidates[number], Cause.DUPLICATE, by) for number, by in copied.items()]
+    return [*(candidates[number] for number in kept), *inside.values()], merged, copies
 
 
 def forced_gas(terms: TargetTerms) -> int:
@@ -140,34 +196,43 @@ def forced_gas(terms: TargetTerms) -> int:
     return terms.gas_limit * terms.forced_gas_bps // WHOLE_BPS
 
 
-def merge(items: Sequence[Item], gas_limit: int, forced_share: int) -> Merged:
+def merge(items: Sequence[Item], gas_limit: int, forced_share: int, parcel: Sequence[int] = ()) -> Merged:
     """Say of each item whether it runs, and of those that do in which order.
 
     Args:
         items: any order.
         forced_share: gas that is kept for items of origin ``FORCED`` while one waits.
+        parcel: positions of the items of origin ``PARCEL``, in the order in which they must run.
     """
+    if parcel:
+        items = list(items)
+        for place, number in enumerate(parcel):
+            origin, (_, arrival, txid) = items[number].key
+            items[number] = items[number]._replace(key=(origin, (place, arrival, txid)))
     causes: dict[int, tuple[Cause, int | None]] = {}
     queues, heads = _queues(items, causes)
-    forced = int(Origin.FORCED)
+    forced, in_parcel = int(Origin.FORCED), int(Origin.PARCEL)
     forced_waiting = sum(
         item.gas for number, item in enumerate(items) if item.key[0] == forced and number not in causes
     )
     ran: list[int] = []
     gas_left, bytes_left, share_left = gas_limit, MAX_RAW_BYTES, forced_share
     later: list[tuple[MergeKey, int]] = []
-    at, end = 0, len(heads)
+    held: list[tuple[MergeKey, int]] = []  # what the parcel made eligible: it waits until all of the parcel has run
+    at, end, done = 0, len(heads), 0
     while at < end or later:
         if later and (at == end or later[0] < heads[at]):
             _, number = heapq.heappop(later)
         else:
             _, number = heads[at]
             at += 1
-        _, sender, _, gas, size, pays = item = items[number]
+        key, sender, _, gas, size, pays = items[number]
         queue = queues.get(sender)
-        is_forced = item.key[0] == forced
+        is_forced = key[0] == forced
         kept = 0 if is_forced else min(share_left, forced_waiting)
         fits = gas <= gas_left - kept and size <= bytes_left and len(ran) < MAX_ENTRIES
+        if done < len(parcel) and key[0] >= in_parcel and (number != parcel[done] or not pays or not fits):
+            break
         if is_forced:
             forced_waiting -= gas
         if pays and fits:
@@ -177,14 +242,20 @@ def merge(items: Sequence[Item], gas_limit: int, forced_share: int) -> Merged:
             share_left = max(0, share_left - gas) if is_forced else share_left
             if queue:
                 following = queue.pop()
-                heapq.heappush(later, (items[following].key, following))
+                waits = key[0] == in_parcel and items[following].key[0] != in_parcel
+                heapq.heappush(held if waits else later, (items[following].key, following))
+            if key[0] == in_parcel:
+                done += 1
+                if done == len(parcel):
+                    for item in held:
+                        heapq.heappush(later, item)
             continue
         causes[number] = (Cause.ROOM if pays else Cause.FEE, None)
         while queue:
             behind = queue.pop()
             causes[behind] = (Cause.BEHIND, number)
             forced_waiting -= items[behind].gas if items[behind].key[0] == forced else 0
-    return Merged(ran, causes)
+    return Merged(ran, causes, done == len(parcel))
 
 
 def _queues(

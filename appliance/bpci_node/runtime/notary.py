@@ -21,6 +21,7 @@ from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lists import verify_list as verify_inclusion_list
 from bpci_node.auction.notary_book import MAX_SKEW_US, NotaryBook
 from bpci_node.auction.outcome import Kind, decode_outcomes, outcomes_root
+from bpci_node.auction.parcel import Opened
 from bpci_node.auction.reveal import Reveal, decode_reveals, encode_reveals
 from bpci_node.auction.reveal_receipt import (
     RevealList,
@@ -32,7 +33,6 @@ from bpci_node.auction.reveal_receipt import (
 from bpci_node.auction.window import MAX_COMMITS, WindowId
 from bpci_node.chain.committee import Committee
 from bpci_node.errors import BpciError, FormatError, NotFoundError, ProofError, RefusedError
-from bpci_node.mempool.entry import Entry
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.runtime.auction_keys import AuctionKeys
@@ -238,8 +238,8 @@ class Notary:
             self._hand_over(kept)
         return results
 
-    def _check_reveals(self, reveals: Sequence[Reveal]) -> list[Entry | BpciError]:
-        found: list[Entry | BpciError] = []
+    def _check_reveals(self, reveals: Sequence[Reveal]) -> list[Opened | BpciError]:
+        found: list[Opened | BpciError] = []
         for reveal in reveals:
             try:
                 found.append(self.book.locate(reveal, self._clock.now_us()).check(reveal))

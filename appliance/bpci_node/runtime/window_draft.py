@@ -17,13 +17,14 @@ from bpci_node.auction.header import NO_PARENT, AuctionHeader
 from bpci_node.auction.lists import INCLUSIONS, REVEALS, InclusionList, ListName, forced_of
 from bpci_node.auction.outcome import Kind, Outcome, encode_outcomes
 from bpci_node.auction.outcome_list import Stake, outcomes_of
+from bpci_node.auction.parcel import Opened, Parcel
 from bpci_node.auction.reveal import Reveal, check_reveal
 from bpci_node.auction.revealed_window import RevealedWindow
 from bpci_node.auction.seal_auction import Draft, WindowFacts, draft_window
 from bpci_node.auction.window import WindowId
 from bpci_node.auction.window_selection import select_window
 from bpci_node.chain.committee import Committee
-from bpci_node.errors import FormatError
+from bpci_node.errors import FormatError, RefusedError
 from bpci_node.mempool.entry import Entry, decode_entry
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
@@ -64,7 +65,7 @@ def decode_carried(data: bytes, epoch: AuctionEpoch) -> Carried:
     """Read what :meth:`Carried.encode` returned, and check that the reveal opens the commit.
 
     Raises:
-        FormatError, RefusedError: it does not (``commit.format``, ``reveal.*``).
+        FormatError, RefusedError: it does not (``commit.format``, ``reveal.*``), or is a parcel (``parcel.carried``).
     """
     value = Fields(
         codec.decode(data, max_bytes=len(data)),
@@ -75,7 +76,14 @@ def decode_carried(data: bytes, epoch: AuctionEpoch) -> Carried:
     commit, reveal = Commit.from_map(value.raw("commit")), Reveal.from_map(value.raw("reveal"))
     seq = value.integer("seq")
     terms = epoch.terms_of(commit.window)
-    return Carried(commit, reveal, seq, check_reveal(reveal, commit, terms, epoch.ledger_id, arrival_seq=seq))
+    opened = check_reveal(reveal, commit, terms, epoch.ledger_id, arrival_seq=seq)
+    return Carried(commit, reveal, seq, _single(opened))
+
+
+def _single(opened: Opened) -> Entry:
+    if isinstance(opened, Parcel):
+        raise RefusedError("a parcel runs in its own window or not at all", code="parcel.carried")
+    return opened
 
 
 @dataclass(slots=True)
@@ -180,9 +188,9 @@ def draft_header(
     ]
     if tuple(sorted(item.entry.leaf.txid for item in forced)) != wanted:
         raise FormatError("the forced entries are not those that the lists name", code="seat.proposal")
-    opened = revealed.candidates(seats)
+    opened, parcels = revealed.candidates(seats), revealed.parcels(seats)
     candidates = [*(item.candidate for item in chain.carried), *opened, *forced, *public]
-    selection = select_window(candidates, terms, carry=next_committee is None)
+    selection = select_window(candidates, terms, parcels=parcels, carry=next_committee is None)
     stakes = [item.stake for item in chain.carried]
     stakes += [Stake(commit.commit_id, commit.account, commit.tier) for commit in revealed.commits]
     outcomes = outcomes_of(stakes, selection, terms, lambda stake: forfeit(stake, window.target))
@@ -198,7 +206,7 @@ def draft_header(
         time_us=time_us,
         commit_set=revealed.digest if count else None,
         commits=count,
-        reveals=len(opened),
+        reveals=len(opened) + len(parcels),
         lists=tuple(sorted(names)),
         forced=wanted,
         next_committee=next_committee,
@@ -214,7 +222,7 @@ def _carry(revealed: RevealedWindow, commit_ids: set[bytes]) -> tuple[Carried, .
     for position, commit in enumerate(revealed.commits):
         if commit.commit_id in commit_ids:
             (reveal,) = revealed.reveals_of([position])
-            carried.append(Carried(commit, reveal, first + position, revealed.check(reveal)))
+            carried.append(Carried(commit, reveal, first + position, _single(revealed.check(reveal))))
     return tuple(carried)
 
 

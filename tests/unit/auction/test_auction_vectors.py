@@ -121,6 +121,22 @@ def test_commits_and_receipts_follow_from_the_text(vectors: dict[str, Any]) -> N
     assert commit_set["running_hash"] == running
 
 
+def test_parcels_follow_from_the_text(vectors: dict[str, Any]) -> None:
+    for item in vectors["parcels"]:
+        raws, encoded = [octets(raw) for raw in item["raws"]], octets(item["encoded"])
+        assert encoded == cbor([1, int(item["payment"]), raws])
+        assert encoded[0] == 0x83
+        commit, reveal = cbor2.loads(octets(item["commit"])), cbor2.loads(octets(item["reveal"]))
+        parts = [*vectors["window"], commit["account"], sha256(encoded).digest(), octets(item["salt"])]
+        digest = keccak.new(digest_bits=256, data=cbor(["bpci 2026 auction parcel commitment v1", *parts])).digest()
+        assert commit["digest"] == digest == octets(item["digest"])
+        assert commit.keys() == cbor2.loads(octets(vectors["bids"][0]["commit"])).keys()
+        name = derive("bpci 2026 auction commit id v1", cbor(without(commit, "signature")))
+        assert name == octets(item["commit_id"]) == reveal["commit_id"]
+        assert (reveal["raw"], reveal["salt"]) == (encoded, octets(item["salt"]))
+        assert {cbor2.loads(octets(leaf))[7] for leaf in item["leaves"]} == {vectors["window"][2] * 2**20}
+
+
 def test_the_set_follows_from_the_text(vectors: dict[str, Any]) -> None:
     commit_set = cbor2.loads(octets(vectors["commit_set"]["cbor"]))
     unsigned = without(commit_set, "signature")

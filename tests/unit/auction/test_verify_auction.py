@@ -82,7 +82,7 @@ def test_a_bundle_holds_at_every_depth(sealed):
 def test_the_bundle_shows_what_ran_and_why_forced_entries_did_not(sealed, world):
     origins = [row.origin for row in sealed.body.entries]
     assert origins == sorted(origins)
-    assert {0, 1, 2, 3} <= {*origins, *(row.origin for row in sealed.body.left_out)}
+    assert {0, 1, 2, 4} <= {*origins, *(row.origin for row in sealed.body.left_out)}
     by_sender = dict(zip([row.txid for row in sealed.body.left_out], sealed.body.causes, strict=True))
     forced_behind, blocker, unpaid = txid(world[8]), txid(world[7]), txid(world[-1])
     assert by_sender[forced_behind] is Cause.BEHIND
@@ -312,7 +312,7 @@ def test_a_body_that_is_not_in_form_is_refused(sealed, name, value):
 
 def test_rows_with_impossible_origins_are_refused(sealed):
     first = sealed.body.entries[0]
-    for changes in ({"origin": 4}, {"origin": 3}, {"commit": bytes(32)}, {"gas": 2**63}, {"bucket": 99}):
+    for changes in ({"origin": 5}, {"origin": 4}, {"commit": bytes(32)}, {"gas": 2**63}, {"bucket": 99}):
         row = first._replace(**changes)
         with pytest.raises(FormatError) as caught:
             AuctionBundle.decode(with_body(sealed, entries=(row, *sealed.body.entries[1:])).encode())

@@ -130,18 +130,26 @@ def test_the_result_does_not_depend_on_the_order_in_which_buckets_are_looked_at(
         assert select_window(pool, TERMS) == expected
 
 
-def slow_merge(items, gas_limit, share):
-    """The rule as it is written: look at every sender's next item again before each step."""
+def slow_merge(items, gas_limit, share, parcel=()):
+    """The rule as it is written: look at every sender's next item again before each step.
+
+    Returns:
+        What runs; None where the parcel can't run whole.
+    """
     best = {}
-    for item in sorted(items):
+    for item in sorted([*items, *parcel]):
         best.setdefault(item.key[1][2], item)
     waiting = {}
     for item in sorted(best.values()):
         waiting.setdefault(item.sender, {}).setdefault(item.nonce, item)
-    ran, used, forced_used = [], 0, 0
+    ran, used, forced_used, parcel_left = [], 0, 0, list(parcel)
     while any(waiting.values()):
         heads = [queue[min(queue)] for queue in waiting.values() if queue]
         item = min(heads)
+        if parcel_left and (item.key[0] > 2 or len(parcel_left) < len(parcel)):
+            item = parcel_left.pop(0)
+            if item not in heads:
+                return None
         needs = sum(other.gas for queue in waiting.values() for other in queue.values() if other.key[0] == 2)
         kept = 0 if item.key[0] == 2 else min(max(0, share - forced_used), needs)
         if item.pays_base_fee and used + item.gas + kept <= gas_limit:
@@ -149,9 +157,11 @@ def slow_merge(items, gas_limit, share):
             used += item.gas
             forced_used += item.gas if item.key[0] == 2 else 0
             del waiting[item.sender][item.nonce]
+        elif item.key[0] == 3:
+            return None
         else:
             waiting[item.sender] = {}
-    return ran
+    return None if parcel_left else ran
 
 
 ITEMS = st.lists(
@@ -159,7 +169,7 @@ ITEMS = st.lists(
         lambda origin, fee, arrival, txid, sender, nonce, gas, pays: Item(
             (origin, (-fee, arrival, bytes([txid]))), bytes([sender]), nonce, gas, 1, pays
         ),
-        st.integers(0, 3),
+        st.sampled_from((0, 1, 2, 4)),
         st.integers(0, 5),
         st.integers(0, 3),
         st.integers(0, 40),
@@ -178,6 +188,35 @@ def test_the_merge_is_the_rule_step_by_step(items, gas_limit, share):
     merged = merge(items, gas_limit, share)
     assert [items[number] for number in merged.ran] == slow_merge(items, gas_limit, share)
     assert sorted([*merged.ran, *merged.causes]) == list(range(len(items)))
+
+
+PARCELS = st.lists(
+    st.builds(
+        lambda fee, txid, sender, nonce, gas: Item(
+            (3, (-fee, 1, bytes([txid]))), bytes([sender]), nonce, gas, 1, pays_base_fee=True
+        ),
+        st.integers(0, 5),
+        st.integers(0, 60),
+        st.integers(0, 6),
+        st.integers(0, 3),
+        st.integers(1, 20),
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda item: item.key[1][2],
+)
+
+
+@given(ITEMS, PARCELS, st.integers(0, 200), st.integers(0, 60))
+def test_the_merge_with_a_parcel_is_the_rule_step_by_step(items, parcel, gas_limit, share):
+    ordered = [item._replace(key=(3, (place, *item.key[1][1:]))) for place, item in enumerate(parcel)]
+    expected = slow_merge(items, gas_limit, share, ordered)
+    together = [*items, *parcel]
+    merged = merge(together, gas_limit, share, range(len(items), len(together)))
+    assert merged.is_whole == (expected is not None)
+    if expected is not None:
+        assert [([*items, *ordered])[number] for number in merged.ran] == expected
+        assert sorted([*merged.ran, *merged.causes]) == list(range(len(together)))
 
 
 @given(ITEMS, st.integers(0, 120), st.integers(0, 60))
