@@ -34,6 +34,10 @@ def auction_metrics(node: Node) -> Iterable[CounterMetricFamily | GaugeMetricFam
     yield GaugeMetricFamily(
         "bpci_auction_epochs", "Epochs served in now", value=0 if auction is None else len(auction.runs)
     )
+    halt = None if auction is None else auction.halt()
+    yield GaugeMetricFamily(
+        "bpci_auction_halted", "Guardians' halt", value=int(halt is not None and halt.until_us is None)
+    )
     yield CounterMetricFamily(
         "bpci_auction_settled", "Settlements that the ledger took", value=0 if auction is None else auction.settled
     )

@@ -9,12 +9,20 @@ from pydantic import BaseModel, Field
 from bpci_node.gateway.models import Hex, Version
 
 
+class AuctionHalt(BaseModel):
+    """A halt: no window that opens in it takes commits, or is settled."""
+
+    from_us: int = Field(description="Since when, ledger time.")
+    until_us: int | None = Field(description="Up to when; null: it lasts.")
+
+
 class AuctionOverview(BaseModel):
     """What is auctioned now, and by whom; docs/spec/auction.md."""
 
     v: Version
     ledger_id: str
     time_us: int = Field(description="Ledger time of this validator: microseconds since genesis.")
+    halt: AuctionHalt | None = Field(description="The guardians' last halt of the auctions; null: there never was one.")
     epoch: int
     begins_us: int
     ends_us: int

@@ -21,7 +21,7 @@ from bpci_node.auction.notary_book import NotaryBook
 from bpci_node.auction.seal_auction import prove_window
 from bpci_node.chain.committee import Committee
 from bpci_node.chain.draw import committee_of, seed_of, ticket_input
-from bpci_node.chain.emergency import halt_of
+from bpci_node.chain.emergency import Halt, halt_of
 from bpci_node.chain.epochs import load_epochs
 from bpci_node.chain.registration import load_node
 from bpci_node.chain.state import State
@@ -156,6 +156,10 @@ class AuctionDuties:
     async def _serve(self) -> None:
         self._end_runs()
         await self._begin_runs()
+        halt = self.halt()
+        for run in self.runs.values():
+            if halt is not None and run.coordinator is not None:
+                run.coordinator.book.halt(halt.from_us, halt.until_us)
 
     async def _draw(self) -> None:
         """Take a ticket for the next epoch, once."""
@@ -475,6 +479,10 @@ class AuctionDuties:
         if self._node.followed is not None:
             self._node.followed.catch_up()
 
+    def halt(self) -> Halt | None:
+        """Return the guardians' last halt, ``None`` if there never was one."""
+        return halt_of(self._state())
+
     def overview(self) -> dict[str, Any]:
         """Return ledger time, epoch, committee and targets, as anyone may know them."""
         state, now_us = self._state(), self.clock.now_us()
@@ -484,11 +492,12 @@ class AuctionDuties:
             epoch: AuctionEpoch | None = frame_of(state, self.ledger_id, number)
         except NotFoundError:
             epoch = None
-        run = self.runs.get(number)
+        run, halt = self.runs.get(number), halt_of(state)
         return {
             "v": 1,
             "ledger_id": self.ledger_id,
             "time_us": now_us,
+            "halt": None if halt is None else {"from_us": halt.from_us, "until_us": halt.until_us},
             "epoch": number,
             "begins_us": epochs.begins_ms(number) * 1000,
             "ends_us": epochs.begins_ms(number + 1) * 1000,
