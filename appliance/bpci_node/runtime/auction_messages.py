@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from bpci_node.auction.commit import Commit, decode_commits, encode_commits
+from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.window import MAX_COMMITS, WindowId
 from bpci_node.errors import FormatError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
+from bpci_node.primitives.keys import Signer, sign_object, verify_object
 from bpci_node.store.auction_journal import WindowKey
 
 SLOT_CONTEXT = "bpci 2026 auction vote slot v1"
+PROPOSAL_CONTEXT = "bpci 2026 auction proposal v1"
 
 
 def slot_of(what: str, window: WindowId) -> bytes:
@@ -23,6 +26,20 @@ def slot_of(what: str, window: WindowId) -> bytes:
 def key_of(window: WindowId) -> WindowKey:
     """Return what the journal calls a window."""
     return window.target, window.qlock_ms, window.index
+
+
+def sign_proposal(signer: Signer, header: AuctionHeader) -> bytes:
+    """Return the coordinator's signature under a header that it proposes, 64 bytes."""
+    return sign_object(signer, PROPOSAL_CONTEXT, {"header": header.digest()})
+
+
+def verify_proposal(coordinator: bytes, header: AuctionHeader, signature: bytes) -> None:
+    """Check that the coordinator (Ed25519 key, 32 bytes) proposes a header: a notary has one vote for each window.
+
+    Raises:
+        ProofError: somebody else does (``proof.signature``).
+    """
+    verify_object(coordinator, PROPOSAL_CONTEXT, {"header": header.digest()}, signature)
 
 
 def blob_of(fields: Fields, name: str) -> bytes:

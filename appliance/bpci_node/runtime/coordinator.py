@@ -28,7 +28,7 @@ from bpci_node.chain.committee import Committee
 from bpci_node.errors import BpciError, RefusedError
 from bpci_node.primitives import codec
 from bpci_node.runtime.auction_keys import AuctionKeys
-from bpci_node.runtime.auction_messages import key_of, slot_of
+from bpci_node.runtime.auction_messages import key_of, sign_proposal, slot_of
 from bpci_node.runtime.auction_peers import Answer, Peer, ask_all
 from bpci_node.runtime.ledger_clock import Jitter, LedgerClock
 from bpci_node.runtime.notary import KeysOf
@@ -367,9 +367,10 @@ class Coordinator:
             await asyncio.wrap_future(
                 self._journal.put_window(key_of(window), self.epoch.number, PROPOSED, header=header.encode())
             )
+            signature = await asyncio.to_thread(sign_proposal, self._keys.node, header)
             certificate = await self._gather(
                 "headers",
-                lambda seat: _proposal_for(seat, header.encode(), lists, revealed, proposal),
+                lambda seat: _proposal_for(seat, header.encode(), lists, revealed, proposal) | {"signature": signature},
                 header.digest(),
                 until_us=self.epoch.phases_of(window).seal_ends_us,
             )

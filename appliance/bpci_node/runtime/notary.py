@@ -36,7 +36,7 @@ from bpci_node.errors import BpciError, FormatError, NotFoundError, ProofError, 
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.runtime.auction_keys import AuctionKeys
-from bpci_node.runtime.auction_messages import blob_of, commits_of, key_of, positions_of, slot_of
+from bpci_node.runtime.auction_messages import blob_of, commits_of, key_of, positions_of, slot_of, verify_proposal
 from bpci_node.runtime.auction_peers import Answer, Peer
 from bpci_node.runtime.ledger_clock import LedgerClock
 from bpci_node.runtime.window_draft import (
@@ -343,9 +343,10 @@ class Notary:
         }
 
     async def _on_header(self, body: Mapping[str, Any]) -> Answer:
-        names = ("header", "lists", "reveals", "proposal")
+        names = ("header", "lists", "reveals", "proposal", "signature")
         fields = Fields(dict(body), names, what="a proposed header", code="seat.message")
         header = AuctionHeader.decode(blob_of(fields, "header"))
+        verify_proposal(self.epoch.committee.coordinator.node_key, header, blob_of(fields, "signature"))
         window = header.window
         lists = [RevealList.decode(item) for item in fields.items("lists", len(self.epoch.committee.seats))]
         reveals = [Reveal.from_map(item) for item in fields.items("reveals", MAX_COMMITS)]

@@ -21,9 +21,11 @@ from bpci_node.auction.revealed_window import RevealedWindow
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import BpciError
+from bpci_node.primitives.keys import LocalSigner
 from bpci_node.primitives.mldsa import MlDsaSigner
 from bpci_node.primitives.vrf import VrfSigner
 from bpci_node.runtime.auction_keys import AuctionKeys
+from bpci_node.runtime.auction_messages import sign_proposal
 from bpci_node.runtime.auction_peers import OwnSeat
 from bpci_node.runtime.ledger_clock import LedgerClock
 from bpci_node.runtime.notary import Notary
@@ -33,6 +35,7 @@ from bpci_node.store.vote_guard import VoteGuard
 from tests.unit.auction.scene import (
     BLS,
     COMMITTEE,
+    COORDINATOR,
     EPOCH,
     FRAME,
     LEDGER_ID,
@@ -218,6 +221,7 @@ class Panel:
         *,
         proposal: Proposal | None = None,
         seats: Iterable[int] = HONEST,
+        signer: LocalSigner = COORDINATOR,
     ) -> Ballot:
         """Ask for votes for a header, with every reveal that is known."""
         body = {
@@ -225,6 +229,7 @@ class Panel:
             "lists": [item.encode() for item in lists],
             "reveals": [item.as_map() for item in revealed.reveals_of(range(revealed.set.count))],
             "proposal": (proposal or Proposal()).as_map(),
+            "signature": sign_proposal(signer, header),
         }
         return self._vote("headers", header.digest(), lambda _: body, seats)
 

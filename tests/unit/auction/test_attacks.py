@@ -274,3 +274,17 @@ def test_a_carried_entry_is_not_dated_back(panel_on: Callable[[TargetTerms], Pan
     panel.publish(sealed, ballot.certificate)
     after = panel.honest([bid(RIVAL, LATER, fee=83, nonce=1)], LATER)
     assert (standing(after, VICTIM).places, standing(after, THIEF).places) == ((0,), ())
+
+
+def test_nobody_but_the_coordinator_uses_up_the_vote_of_a_notary(panel: Panel) -> None:
+    victim = bid(VICTIM)
+    revealed = panel.opened([victim])
+    panel.reveal(1, victim.reveal)
+    panel.at(WINDOW, "seal")
+    lists = panel.lists(revealed)
+    first = panel.seal(revealed, lists).draft.header
+    panel.now_us += 1
+    second = panel.seal(revealed, lists).draft.header
+    outsider = panel.propose(first, lists, revealed, signer=NODES[3])
+    assert outsider.refused == dict.fromkeys(HONEST, "proof.signature")
+    assert panel.propose(second, lists, revealed).certificate is not None
