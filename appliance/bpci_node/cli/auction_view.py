@@ -36,7 +36,9 @@ def header_view(header: AuctionHeader) -> dict[str, Any]:
 def bundle_view(bundle: AuctionBundle) -> dict[str, Any]:
     """Return the JSON view of a bundle of version 2."""
     from bpci_node.auction.candidates import Origin
+    from bpci_node.auction.contents import contents_of, type_of
 
+    contents = contents_of(bundle)
     body = bundle.body
     rows = () if body is None else body.entries
     others = () if body is None else tuple(zip(body.left_out, body.causes, strict=True))
@@ -58,6 +60,8 @@ def bundle_view(bundle: AuctionBundle) -> dict[str, Any]:
             for row in bundle.buckets
         ],
         "has_entries": body is not None,
+        "type": type_of(contents),
+        "contents": {name: {"count": part.count, "gas": str(part.gas)} for name, part in contents.items()},
         "entries": [
             {
                 "txid": "0x" + row.txid.hex(),
@@ -92,6 +96,7 @@ def render_bundle(view: dict[str, Any]) -> str:
         "votes": "seats " + ", ".join(map(str, view["seats"])),
         "commits": f"{header['commits']}, of which {header['reveals']} were revealed",
         "entries": f"{header['count']} of {header['candidates']} candidates, {header['gas_used']:,} gas",
+        "type": ", ".join(f"{part['count']} {name}" for name, part in view["contents"].items()) or "no entries shown",
         "forced": f"{len(view['forced'])}, and {len(view['left_out'])} are shown that do not run",
         "buckets": f"{len(view['buckets'])} of {header['buckets']} opened, {view['proof_bytes']:,} proof bytes",
     }
