@@ -22,6 +22,7 @@ from bpci_node.runtime.heartbeats import Heartbeats
 from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.node import Node
 from bpci_node.runtime.service import log_error, notify, watchdog_seconds
+from bpci_node.runtime.watchdog import Watchdog
 
 log = logging.getLogger("bpci.node")
 
@@ -75,13 +76,16 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
             keepers.append(node.followed.run())
         if config.validator is not None:
             keepers.append(_keep_auction(node, config.validator))
-        tasks = [asyncio.create_task(keeper) for keeper in keepers]
         period = watchdog_seconds()
-        if period is not None:
-            tasks.append(asyncio.create_task(_feed_watchdog(node, period)))
+        watchdog = None if period is None else Watchdog(period, is_alive=node.is_alive)
+        if watchdog is not None:
+            keepers.append(watchdog.beat())
+        tasks = [asyncio.create_task(keeper) for keeper in keepers]
         try:
             await node.stopping.wait()
         finally:
+            if watchdog is not None:
+                watchdog.stop()
             notify(STOPPING=1, STATUS="finishing what was accepted")
             log.info("stopping")
             for task in tasks:
@@ -91,16 +95,6 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
     finally:
         await node.close()
     log.info("stopped")
-
-
-async def _feed_watchdog(node: Node, period_seconds: float) -> None:
-    """Feed the watchdog while this loop turns and the writer works; a dead writer gets the node restarted."""
-    while True:
-        if node.is_alive():
-            notify(WATCHDOG=1)
-        else:
-            log.error("the writer does not answer")
-        await asyncio.sleep(period_seconds / 3)
 
 
 async def _keep_house(node: Node) -> None:
