@@ -1,8 +1,8 @@
 """The machine's console after set-up: the node's state, and a way to sign in. Plain lines, no screen library.
 
 It runs for months on every terminal of the machine, as a user who may do nothing: so it is small, knows only what the
-node tells anyone over its public API, and acts on nothing. "S" ends it with :data:`SIGN_IN`; whoever started it (root)
-then offers a login.
+node tells anyone over its public API and what the machine shows any user, and acts on nothing. "D" shows what the
+doctor finds with that, and goes back. "S" ends it with :data:`SIGN_IN`; whoever started it (root) then offers a login.
 """
 
 from __future__ import annotations
@@ -12,24 +12,50 @@ import select
 import socket
 import sys
 import termios
+import textwrap
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from bpci_node.errors import FormatError
+from bpci_node.chain.earnings import earnings_entry
+from bpci_node.errors import BpciError, FormatError
+from bpci_node.host.kernel_clock import read_kernel_clock
+from bpci_node.host.result import Verdict
+from bpci_node.network.wire import bytes_of
 from bpci_node.primitives.json_text import read_json
+from bpci_node.primitives.record import load_record
+from bpci_node.runtime.doctor.clock import CLOCK
+from bpci_node.runtime.doctor.disk import DISK
+from bpci_node.runtime.doctor.follower import FOLLOWER
+from bpci_node.runtime.doctor.guard import GUARD
+from bpci_node.runtime.doctor.issue import Issue
+from bpci_node.runtime.doctor.memory import MEMORY
+from bpci_node.runtime.doctor.patient import Patient
+from bpci_node.runtime.doctor.token import TOKEN
+from bpci_node.runtime.doctor.unit import NODE_UNIT
+from bpci_node.runtime.doctor.visit import examine
 from bpci_node.setup.interfaces import own_addresses
 from bpci_node.setup.system import System
 
 SIGN_IN = 10
 """Exit status that asks for a login."""
 REFRESH_SECONDS = 2.0
+EXAMINE_SECONDS = 30.0
+"""How often the doctor looks."""
 REPLY_BYTES = 1 << 20
+MAX_TIME = 2**63
+"""Later than any moment of ledger time, microseconds."""
 WIDTH = 79
 """One column less than a terminal has: a line that fills the last one wraps on some."""
+
+PAGE_LINES = 19
+"""Lines of the doctor's page before its last three."""
+EXAMINATIONS = (DISK, MEMORY, NODE_UNIT, CLOCK, GUARD, TOKEN, FOLLOWER)
+"""Those that need no right, no configuration and no HTTP client."""
 
 _CLEAR, _HIDE, _SHOW = "\x1b[H\x1b[J", "\x1b[?25l", "\x1b[?25h"
 
@@ -49,6 +75,12 @@ class State:
     """Bundles that it has sealed since it started; ``None`` when it does not say."""
     obstacles: list[str]
     """Why the node is not ready, for people; empty when it is."""
+    issues: tuple[Issue, ...] = ()
+    """What the doctor has found with the rights of this console."""
+    auction: dict[str, Any] | None = None
+    """The node's answer to ``/v1/auction``; ``None`` when it takes no part in auctions."""
+    earned: int | None = None
+    """What its seats were paid so far, smallest units of BPI; ``None`` when the node does not say."""
 
 
 def read_state(system: System, port: int) -> State:
@@ -57,7 +89,11 @@ def read_state(system: System, port: int) -> State:
     ready = _get(port, "/readyz") if status is not None else None
     obstacles = [str(item.get("title", item)) for item in (ready or {}).get("obstacles", [])]
     sealed = _sealed(port) if status is not None else None
-    return State(socket.gethostname(), own_addresses(system), port, status, sealed, obstacles)
+    auction = _get(port, "/v1/auction") if status is not None else None
+    if auction is None or "epoch" not in auction:
+        return State(socket.gethostname(), own_addresses(system), port, status, sealed, obstacles)
+    earned = _earned(port, str((status or {})["node"]["account"]))
+    return State(socket.gethostname(), own_addresses(system), port, status, sealed, obstacles, auction, earned)
 
 
 def lines_of(state: State) -> list[str]:
@@ -84,7 +120,32 @@ def lines_of(state: State) -> list[str]:
         lines.append(
             _row("Bundles", "unknown" if state.sealed is None else f"{state.sealed} sealed since the node started")
         )
-    return [_plain(line) for line in [*lines, "", " S  sign in as the owner"]]
+        lines += _auction_rows(state)
+    count = len(state.issues)
+    found = "nothing wrong" if not count else f"{count} {'thing' if count == 1 else 'things'} to look at: press D"
+    lines.append(_row("Doctor", found))
+    return [_plain(line) for line in [*lines, "", " S  sign in as the owner    D  what the doctor found"]]
+
+
+def doctor_lines(state: State) -> list[str]:
+    """Return the page with what the doctor found, at most 22 lines of at most 79 characters."""
+    lines = [f" BPCI Community OS    {state.hostname}    what the doctor found", ""]
+    for issue in state.issues:
+        part = _wrapped(f"{issue.verdict.value.upper()} {issue.what}.", " ") + _wrapped(issue.advice, "   ")
+        if len(lines) + len(part) > PAGE_LINES:
+            lines.append(" and more: signed in, run 'sudo bpci doctor'")
+            break
+        lines += [*part, ""]
+    if not state.issues:
+        lines += [" Nothing wrong can be seen from here; signed in, 'sudo bpci doctor' sees more.", ""]
+    return [_plain(line) for line in [*lines, " S  sign in as the owner    D  back"]]
+
+
+def examine_machine(system: System, status: dict[str, Any] | None) -> tuple[Issue, ...]:
+    """Let the doctor look at what any user may see; the worst comes first."""
+    patient = Patient(system, None, status, None, read_kernel_clock)
+    found = [issue for result in examine(patient, EXAMINATIONS) for issue in result.issues]
+    return tuple(sorted(found, key=lambda issue: issue.verdict is not Verdict.FAIL))
 
 
 def run(system: System, *, port: int, read_key: Callable[[float], str | None] | None = None) -> int:
@@ -93,20 +154,52 @@ def run(system: System, *, port: int, read_key: Callable[[float], str | None] | 
     Args:
         read_key: waits for a key for so many seconds; returns it, ``None`` for none, or empty at the end.
     """
+    examined, issues, page = 0.0, tuple[Issue, ...](), lines_of
     with _keys() as from_terminal:
         wait = read_key or from_terminal
         while True:
-            sys.stdout.write(_CLEAR + "\r\n".join(lines_of(read_state(system, port))) + "\r\n")
+            state = read_state(system, port)
+            if not examined or time.monotonic() - examined > EXAMINE_SECONDS:
+                examined, issues = time.monotonic(), examine_machine(system, state.status)
+            sys.stdout.write(_CLEAR + "\r\n".join(page(replace(state, issues=issues))) + "\r\n")
             sys.stdout.flush()
             key = wait(REFRESH_SECONDS)
+            if key in ("d", "D"):
+                page = lines_of if page is doctor_lines else doctor_lines
             if key in ("s", "S"):
                 return SIGN_IN
             if key == "":
                 return 0
 
 
+def _auction_rows(state: State) -> list[str]:
+    """Return what is to say of the auctions of a validator, at most four lines."""
+    found = state.auction
+    if found is None:
+        return []
+    seat, seats, halt = found["seat"], len(found["committee"]), found.get("halt")
+    part = "no seat" if seat is None else f"seat {seat} of {seats}" + (", coordinating" if seat == 0 else "")
+    left = max(0, found["ends_us"] - found["time_us"]) // 1_000_000
+    shown = f"epoch {found['epoch']}, {left} s more, {part}"
+    if halt is not None and halt["from_us"] <= found["time_us"] < (halt["until_us"] or MAX_TIME):
+        shown = "HALTED by the guardians: windows that were open are settled, no new ones"
+    rows = [_row("Auctions", shown)]
+    for name in sorted(item["target"] for item in found["targets"])[:2]:
+        chain = found["chains"].get(name) or {"sequence": 0}
+        rows.append(
+            _row("Window", f"{name}: " + (f"{chain['sequence']} is final" if chain["sequence"] else "none yet"))
+        )
+    whole, rest = divmod(state.earned or 0, 10**8)
+    rows.append(_row("Earned", "unknown" if state.earned is None else f"{whole:,}.{rest:08d} BPI with its seats"))
+    return rows
+
+
 def _row(label: str, value: str) -> str:
     return f" {label:<12}{value}"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent="   ")
 
 
 def _plain(line: str) -> str:
@@ -129,6 +222,17 @@ def _sealed(port: int) -> int | None:
         if name == "bpci_bundles_sealed_total":
             return int(float(value))
     return None
+
+
+def _earned(port: int, account: str) -> int | None:
+    """Return what an account was paid for its seats, as the node says."""
+    found = _get(port, f"/v1/ledger/state/0x{earnings_entry(account, 'BPI').hex()}")
+    if found is None or "value" not in found:
+        return None
+    try:
+        return 0 if found["value"] is None else int(load_record(bytes_of(found["value"], what="value"))["total"])
+    except (BpciError, KeyError, ValueError):
+        return None
 
 
 def _fetch(port: int, path: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from bpci_node.gateway.explorer_auctions import auction_pages
 from bpci_node.gateway.explorer_blocks import block_pages
 from bpci_node.gateway.explorer_bundles import bundle_pages
 from bpci_node.gateway.explorer_governance import proposal_pages
@@ -22,6 +23,7 @@ def explorer_pages(pages: Pages) -> list[APIRouter]:
         registry_pages,
         state_pages,
         proposal_pages,
+        auction_pages,
         bundle_pages,
         search_pages,
     )

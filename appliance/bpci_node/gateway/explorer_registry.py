@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from bpci_node.chain.account import load_account
 from bpci_node.chain.assets import list_assets, list_balances
+from bpci_node.chain.earnings import earnings_entry, earnings_of
 from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.chain.heartbeat import liveness_of, load_beat
 from bpci_node.chain.node_index import NodeQuery, search_nodes
@@ -114,6 +115,11 @@ def registry_pages(pages: Pages) -> APIRouter:
                 "record": record,
                 "wallet": next((name for name, wallet in WALLETS.items() if wallet == account_id), None),
                 "balances": [(asset, units, decimals[asset]) for asset, units in balances.items()],
+                "earned": [
+                    (asset.id, item, asset.decimals, earnings_entry(account_id, asset.id))
+                    for asset in list_assets(state)
+                    if (item := earnings_of(state, account_id, asset.id)) is not None
+                ],
                 "bonded": stake.bonded,
                 "bonded_decimals": decimals.get("BPI", 0),
                 "node": load_node(state, account_id),

@@ -60,6 +60,7 @@ NAVIGATION = (
     ("/blocks", "Blocks"),
     ("/nodes", "Nodes"),
     ("/proposals", "Proposals"),
+    ("/auctions", "Auctions"),
     ("/bundles", "Bundles"),
 )
 """Path and name of every page that each page links to."""

@@ -1,13 +1,19 @@
+import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from bpci_node.host.result import Verdict
+from bpci_node.primitives.record import save_record
+from bpci_node.runtime.doctor.issue import Issue
 from bpci_node.setup.answers import Answers
 from bpci_node.setup.unattended import Teller, make_plan, set_up
-from bpci_tui.console import SIGN_IN, WIDTH, State, lines_of, read_state, run
+from bpci_tui import console
+from bpci_tui.console import SIGN_IN, WIDTH, State, doctor_lines, examine_machine, lines_of, read_state, run
 from tests.unit.setup.conftest import CHECKS
 from tests.unit.setup.simulated import SimulatedMachine
 
@@ -78,6 +84,110 @@ def test_only_s_asks_for_a_login(
     assert capsys.readouterr().out.count("BPCI Community OS") == len(keys)
 
 
+AUCTION = {
+    "v": 1,
+    "time_us": 41_000_000,
+    "epoch": 4,
+    "begins_us": 40_000_000,
+    "ends_us": 50_000_000,
+    "seat": 0,
+    "committee": [{"account": "bpa1", "endpoints": []}] * 4,
+    "targets": [{"target": name} for name in ("eip155:1", "eip155:10", "eip155:8453")],
+    "chains": {"eip155:1": {"sequence": 12, "digest": "0x"}},
+    "halt": None,
+}
+
+
+def _shown(**changes: object) -> str:
+    state = State("attic", ["192.0.2.7", "2001:db8::7"], 8545, STATUS, 3, [], AUCTION | changes, 45_901)
+    lines = lines_of(state)
+    assert all(len(line) <= WIDTH for line in lines)
+    assert len(lines) <= 22
+    return "\n".join(lines)
+
+
+def test_a_validator_shows_its_seat_its_windows_and_what_it_earned() -> None:
+    text = _shown()
+    assert "epoch 4, 9 s more, seat 0 of 4, coordinating" in text
+    assert "eip155:1: 12 is final" in text
+    assert "eip155:10: none yet" in text
+    assert "eip155:8453" not in text
+    assert "0.00045901 BPI with its seats" in text
+    assert "no seat" in _shown(seat=None, committee=[])
+    assert "epoch" not in "\n".join(lines_of(State("attic", [], 8545, STATUS, 3, [])))
+
+
+def test_a_halt_of_the_auctions_is_said_while_it_lasts() -> None:
+    assert "HALTED by the guardians" in _shown(halt={"from_us": 41_000_000, "until_us": None})
+    assert "HALTED" not in _shown(halt={"from_us": 1, "until_us": 41_000_000})
+
+
+class _Validator(BaseHTTPRequestHandler):
+    """Answers what a validator's API answers."""
+
+    def do_GET(self) -> None:
+        value: object = {"ready": True, "obstacles": []}
+        if self.path == "/v1/status":
+            value = STATUS
+        elif self.path == "/v1/auction":
+            value = AUCTION
+        elif self.path.startswith("/v1/ledger/state/0x"):
+            key = bytes.fromhex(self.path.removeprefix("/v1/ledger/state/0x"))
+            assert key == b"auction-earned/bpa1/BPI"
+            record = {"v": 1, "total": 45_901, "parts": 1, "epoch": 4, "in_epoch": 45_901}
+            value = {"v": 1, "value": "0x" + save_record(record).hex()}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(value).encode())
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_it_asks_a_validator_for_its_auctions_and_earnings(machine: SimulatedMachine) -> None:
+    with serving(_Validator) as port:
+        text = "\n".join(lines_of(read_state(machine.system, port)))
+    assert "seat 0 of 4, coordinating" in text
+    assert "0.00045901 BPI" in text
+
+
+def issue(verdict: Verdict, what: str) -> Issue:
+    return Issue("disk.full", verdict, "/", what, "means", "Make room.")
+
+
+def test_the_number_of_issues_is_shown_and_d_shows_them_and_goes_back(
+    machine: SimulatedMachine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = (issue(Verdict.FAIL, "the disk is full"),)
+    monkeypatch.setattr(console, "examine_machine", lambda _system, _status: found)
+    waiting = iter(["d", "D", ""])
+    assert run(machine.system, port=machine.port, read_key=lambda _seconds: next(waiting)) == 0
+    first, second, third = capsys.readouterr().out.split("\x1b[H\x1b[J")[1:4]
+    assert "1 thing to look at" in first
+    assert "FAIL the disk is full." in second
+    assert "Make room." in second
+    assert "1 thing to look at" in third
+
+
+def test_many_long_issues_leave_the_keys_on_the_screen() -> None:
+    state = State("attic", [], 8545, None, None, [], tuple(issue(Verdict.WARN, "x " * 100) for _ in range(20)))
+    lines = doctor_lines(state)
+    assert len(lines) <= 22
+    assert all(len(line) <= WIDTH and line.isprintable() for line in lines)
+    assert "and more" in lines[-2]
+    assert "D  back" in lines[-1]
+    assert "Nothing wrong" in "\n".join(doctor_lines(State("attic", [], 8545, None, None, [])))
+
+
+def test_the_console_s_doctor_looks_at_the_machine_and_at_what_the_node_says(machine: SimulatedMachine) -> None:
+    guard = {"state": "expired", "expires_ms": None, "reason": None, "failure": None}
+    ledger = STATUS["ledger"] | {"lag": 0, "heard_ms": None, "stopped": None}  # type: ignore[operator]
+    found = examine_machine(machine.system, STATUS | {"guard": guard, "ledger": ledger})
+    assert "guard.expired" in {item.code for item in found}
+    assert found[0].verdict is Verdict.FAIL
+    assert "unit.stopped" in {item.code for item in examine_machine(machine.system, None)}
+
+
 class _Babble(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
@@ -88,15 +198,23 @@ class _Babble(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def babble() -> Iterator[int]:
-    server = HTTPServer(("127.0.0.1", 0), _Babble)
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    server = HTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def babble() -> Iterator[int]:
+    with serving(_Babble) as port:
+        yield port
 
 
 def test_what_is_no_node_is_shown_as_none(machine: SimulatedMachine, babble: int) -> None:
