@@ -75,12 +75,12 @@ class State:
     """Bundles that it has sealed since it started; ``None`` when it does not say."""
     obstacles: list[str]
     """Why the node is not ready, for people; empty when it is."""
-    issues: tuple[Issue, ...] = ()
-    """What the doctor has found with the rights of this console."""
     auction: dict[str, Any] | None = None
     """The node's answer to ``/v1/auction``; ``None`` when it takes no part in auctions."""
     earned: int | None = None
     """What its seats were paid so far, smallest units of BPI; ``None`` when the node does not say."""
+    issues: tuple[Issue, ...] = ()
+    """What the doctor has found with the rights of this console."""
 
 
 def read_state(system: System, port: int) -> State:
@@ -93,7 +93,9 @@ def read_state(system: System, port: int) -> State:
     if auction is None or "epoch" not in auction:
         return State(socket.gethostname(), own_addresses(system), port, status, sealed, obstacles)
     earned = _earned(port, str((status or {})["node"]["account"]))
-    return State(socket.gethostname(), own_addresses(system), port, status, sealed, obstacles, auction, earned)
+    return State(
+        socket.gethostname(), own_addresses(system), port, status, sealed, obstacles, auction=auction, earned=earned
+    )
 
 
 def lines_of(state: State) -> list[str]:
@@ -115,7 +117,7 @@ def lines_of(state: State) -> list[str]:
             _row("Ledger", str(ledger["id"]).partition(":")[0] + f" ({ledger['mode']})"),
             _row("Height", "unknown" if ledger.get("height") is None else str(ledger["height"])),
         ]
-        for name, target in sorted(targets.items())[:4]:
+        for name, target in sorted(targets.items())[: 4 if state.auction is None else 3]:
             lines.append(_row("Pool", f"{name}: {target['count']} entries"))
         lines.append(
             _row("Bundles", "unknown" if state.sealed is None else f"{state.sealed} sealed since the node started")
@@ -173,7 +175,7 @@ def run(system: System, *, port: int, read_key: Callable[[float], str | None] | 
 
 
 def _auction_rows(state: State) -> list[str]:
-    """Return what is to say of the auctions of a validator, at most four lines."""
+    """Return what is to say of the auctions of a validator, three lines."""
     found = state.auction
     if found is None:
         return []
@@ -183,12 +185,9 @@ def _auction_rows(state: State) -> list[str]:
     shown = f"epoch {found['epoch']}, {left} s more, {part}"
     if halt is not None and halt["from_us"] <= found["time_us"] < (halt["until_us"] or MAX_TIME):
         shown = "HALTED by the guardians: windows that were open are settled, no new ones"
-    rows = [_row("Auctions", shown)]
-    for name in sorted(item["target"] for item in found["targets"])[:2]:
-        chain = found["chains"].get(name) or {"sequence": 0}
-        rows.append(
-            _row("Window", f"{name}: " + (f"{chain['sequence']} is final" if chain["sequence"] else "none yet"))
-        )
+    last = {name: int(chain["sequence"]) for name, chain in sorted(found["chains"].items())}
+    ended = ", ".join(f"{name} number {number}" for name, number in last.items() if number)
+    rows = [_row("Auctions", shown), _row("Last windows", ended or "none yet")]
     whole, rest = divmod(state.earned or 0, 10**8)
     rows.append(_row("Earned", "unknown" if state.earned is None else f"{whole:,}.{rest:08d} BPI with its seats"))
     return rows

@@ -92,14 +92,17 @@ AUCTION = {
     "ends_us": 50_000_000,
     "seat": 0,
     "committee": [{"account": "bpa1", "endpoints": []}] * 4,
-    "targets": [{"target": name} for name in ("eip155:1", "eip155:10", "eip155:8453")],
+    "targets": [{"target": "eip155:1"}],
     "chains": {"eip155:1": {"sequence": 12, "digest": "0x"}},
     "halt": None,
 }
 
 
 def _shown(**changes: object) -> str:
-    state = State("attic", ["192.0.2.7", "2001:db8::7"], 8545, STATUS, 3, [], AUCTION | changes, 45_901)
+    pools = {"targets": {f"eip155:{number}": {"count": 1} for number in range(6)}}
+    state = State(
+        "attic", ["192.0.2.7", "2001:db8::7"], 8545, STATUS | pools, 3, [], auction=AUCTION | changes, earned=45_901
+    )
     lines = lines_of(state)
     assert all(len(line) <= WIDTH for line in lines)
     assert len(lines) <= 22
@@ -109,9 +112,8 @@ def _shown(**changes: object) -> str:
 def test_a_validator_shows_its_seat_its_windows_and_what_it_earned() -> None:
     text = _shown()
     assert "epoch 4, 9 s more, seat 0 of 4, coordinating" in text
-    assert "eip155:1: 12 is final" in text
-    assert "eip155:10: none yet" in text
-    assert "eip155:8453" not in text
+    assert "eip155:1 number 12" in text
+    assert "none yet" in _shown(chains={})
     assert "0.00045901 BPI with its seats" in text
     assert "no seat" in _shown(seat=None, committee=[])
     assert "epoch" not in "\n".join(lines_of(State("attic", [], 8545, STATUS, 3, [])))
@@ -170,13 +172,32 @@ def test_the_number_of_issues_is_shown_and_d_shows_them_and_goes_back(
 
 
 def test_many_long_issues_leave_the_keys_on_the_screen() -> None:
-    state = State("attic", [], 8545, None, None, [], tuple(issue(Verdict.WARN, "x " * 100) for _ in range(20)))
+    many = tuple(issue(Verdict.WARN, "x " * 100) for _ in range(20))
+    state = State("attic", [], 8545, None, None, [], issues=many)
     lines = doctor_lines(state)
     assert len(lines) <= 22
     assert all(len(line) <= WIDTH and line.isprintable() for line in lines)
     assert "and more" in lines[-2]
     assert "D  back" in lines[-1]
     assert "Nothing wrong" in "\n".join(doctor_lines(State("attic", [], 8545, None, None, [])))
+
+
+def test_a_validator_with_many_chains_leaves_the_doctor_on_the_screen() -> None:
+    names = [f"eip155:{number}" for number in range(1, 7)]
+    status = STATUS | {"targets": {name: {"count": 1} for name in names}}
+    auction = {
+        "epoch": 3,
+        "seat": 1,
+        "committee": ["a", "b"],
+        "ends_us": 2_000_000,
+        "time_us": 0,
+        "targets": [{"target": name} for name in names],
+        "chains": {},
+    }
+    found = (issue(Verdict.FAIL, "the disk is full"),)
+    lines = lines_of(State("attic", ["192.0.2.7", "192.0.2.8"], 8545, status, 3, [], auction, 1, found))
+    assert len(lines) <= 22
+    assert "press D" in lines[-3]
 
 
 def test_the_console_s_doctor_looks_at_the_machine_and_at_what_the_node_says(machine: SimulatedMachine) -> None:

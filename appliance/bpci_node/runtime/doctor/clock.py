@@ -6,13 +6,16 @@ The repair lets the daemon that is there set the clock; it never takes a time fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bpci_node.errors import BpciError, HostError
 from bpci_node.host.profiles import profile_named
 from bpci_node.host.result import CouldNotTellError, Verdict
 from bpci_node.runtime.doctor.issue import Examination, Findings, Issue, Outcome, Repair
 from bpci_node.runtime.doctor.patient import Patient, is_root
-from bpci_node.runtime.doctor.registry import Answer, ask_all
+
+if TYPE_CHECKING:
+    from bpci_node.runtime.doctor.registry import Answer
 
 TOLERANCE_MS = profile_named("community").clock_offset_ms
 """How far a node's clock may be off."""
@@ -72,16 +75,25 @@ def _is_steered(patient: Patient) -> bool:
 
 def _examine(patient: Patient) -> Findings:
     is_steered = _is_steered(patient)
-    try:
-        answers = (ask_all(patient) or []) if patient.config is not None else []
-    except BpciError:
-        answers = []  # the examination of the registry reports it
+    answers = _ask(patient)
     guard = {} if patient.status is None else patient.status.get("guard", {})
     token_is_ahead = guard.get("failure") == "registry.token_clock"
     offsets = [answer.ahead_ms for answer in answers if answer.error is None]
     text = "steered" if is_steered else "not steered"
     text += f", {-min(offsets, key=abs):+d} ms to the registry" if offsets else ""
     return Findings(text, judge(is_steered=is_steered, answers=answers, token_is_ahead=token_is_ahead))
+
+
+def _ask(patient: Patient) -> list[Answer]:
+    """Ask the registries for the time; that one can't be asked is reported by its own examination."""
+    if patient.config is None:
+        return []
+    from bpci_node.runtime.doctor.registry import ask_all  # noqa: PLC0415 - the console does without an HTTP client
+
+    try:
+        return ask_all(patient) or []
+    except BpciError:
+        return []
 
 
 def _daemon(patient: Patient) -> str | None:

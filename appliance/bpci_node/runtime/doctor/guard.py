@@ -7,7 +7,6 @@ from typing import Any
 
 from bpci_node.errors import HostError
 from bpci_node.host.result import Verdict
-from bpci_node.network.owner_client import OwnerClient
 from bpci_node.runtime.doctor.issue import Examination, Findings, Issue, Outcome, Repair
 from bpci_node.runtime.doctor.patient import Patient
 
@@ -60,6 +59,8 @@ def renew(patient: Patient, issue: Issue) -> Outcome:
     Raises:
         HostError: it gave none (``doctor.token``).
     """
+    from bpci_node.network.owner_client import OwnerClient  # noqa: PLC0415 - the console does without an HTTP client
+
     del issue
     before = patient.require_status()["guard"]
     with OwnerClient(patient.require_config().owner.socket) as client:
