@@ -28,6 +28,7 @@ GROUPS = {
     "devnet": "A node on this machine, within seconds.",
     "mempool": "Send entries, prove what waits, seal bundles.",
     "auction": "Bid hidden, watch windows, play auctions with real blocks.",
+    "notary": "Take part in the committees of auctions.",
     "bundle": "Show and verify sealed bundles.",
     "light": "Follow auctions and verify their bundles.",
     "proof": "Check entries and commands of a ledger.",

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ FILES = sorted(DATA.glob("block-*.json.gz"))
 @cache
 def blocks() -> tuple[MinedBlock, ...]:
     return tuple(load_blocks(FILES))
+
+
+SMALL = [replace(blocks()[0], raws=blocks()[0].raws[:60], gas_limit=12_000_000)]
+"""The beginning of a block, and room in proportion."""
 
 
 @cache
@@ -123,28 +128,29 @@ def test_latencies_cover_reveal_phase_and_votes() -> None:
 
 
 def test_the_same_seed_plays_the_same_and_another_does_not() -> None:
-    again = play(blocks()[:2], Setting(seed=1, attackers_percent=40))
-    assert figures_of(again, prize=3) == figures()
-    assert plot(again, figures()) == plot(played(), figures())
-    assert figures(seed=2) != figures()
+    one, again, other = (play(SMALL, Setting(seed=seed, attackers_percent=40)) for seed in (1, 1, 2))
+    found = figures_of(one, prize=3)
+    assert figures_of(again, prize=3) == found
+    assert plot(again, found) == plot(one, found)
+    assert figures_of(other, prize=3)["attacks"] != found["attacks"]
 
 
 def test_without_attackers_nothing_is_forfeited_and_the_pool_brings_as_much() -> None:
-    found = figures(attackers=0)
+    found = figures_of(play(blocks()[:1], Setting(attackers_percent=0)), prize=3)
     assert all(row["tried"] == 0 for row in found["attacks"])
     assert found["revenue"]["forfeited"] == found["revenue"]["forfeited_by_attackers"] == "0"
     assert int(found["revenue"]["paid_in_the_open"]) > int(found["revenue"]["paid"]) * 95 // 100
 
 
 def test_cheaper_bids_stand_first_in_real_blocks_and_not_inside_a_window_that_had_room() -> None:
-    rows = figures(attackers=0)["orders"]
+    rows = figures_of(play(blocks()[:1], Setting(attackers_percent=0)), prize=3)["orders"]
     assert all(row["cheaper_first_in_block_bps"] > 100 for row in rows)
     assert rows[0]["cheaper_first_bps"] < rows[0]["cheaper_first_in_block_bps"]
     assert all(0 < row["same_order_bps"] < 10_000 for row in rows)
 
 
 def test_a_transaction_that_cannot_fit_a_window_does_not_bid() -> None:
-    made = play(blocks()[3:], Setting(windows=100, attackers_percent=0))
+    made = play(SMALL, Setting(windows=20, attackers_percent=0))
     assert made.terms.gas_limit == 600_000
     found = figures_of(made, prize=0)["inclusion"]
     assert found["cannot_bid"]["entry.gas"] > 0
@@ -174,9 +180,7 @@ def test_the_command_prints_a_document_and_draws(tmp_path: Path, capsys: pytest.
     assert (data["blocks"], data["seed"], data["setting"]["attackers_percent"]) == ([24476000], 3, 10)
     assert path.read_text().startswith("<svg")
     assert str(path) in err
-    status, out, _ = call(*arguments, capsys=capsys)
-    assert (status, out) == (0, render(data) + "\n")
-    assert "worked in the open" in out
+    assert "worked in the open" in render(data)
 
 
 def test_a_file_that_cannot_be_written_is_a_wrong_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
