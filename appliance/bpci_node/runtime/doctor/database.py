@@ -5,9 +5,13 @@ While the node runs, its own reading and writing notices damage; at rest every p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from bpci_node.errors import NotFoundError, StorageError
+from bpci_node.host.privacy import enclose, exposures
 from bpci_node.host.result import CouldNotTellError, Verdict
 from bpci_node.runtime.doctor.issue import Examination, Findings, Issue, Outcome, Repair
 from bpci_node.runtime.doctor.patient import UNIT, Patient
@@ -77,6 +81,22 @@ def _losses(report: store_repair.Report) -> list[str]:
     return lines
 
 
+@contextmanager
+def _as_owner(directory: Path) -> Iterator[None]:
+    """Give what is made in the directory meanwhile to whom the directory belongs: root leaves nothing of its own."""
+    if not directory.is_dir():
+        yield
+        return
+    before = set(directory.rglob("*"))
+    try:
+        yield
+    finally:
+        for item in exposures(directory, directory.stat().st_uid):
+            if item.is_foreign and item.path not in before:
+                with suppress(OSError):  # gone again, or not permitted: the state directory's examination tells
+                    enclose(item)
+
+
 def _examine(patient: Patient) -> Findings:
     config = patient.require_config()
     if patient.pid is not None:
@@ -84,7 +104,8 @@ def _examine(patient: Patient) -> Findings:
     is_interrupted = (config.state_dir / REPAIR_MARK).exists()
     names = tuple(target.id for target in config.targets)
     try:
-        report = store_repair.check(config.state_dir, names)
+        with _as_owner(config.state_dir):
+            report = store_repair.check(config.state_dir, names)
     except NotFoundError as error:
         if is_interrupted:
             raise
@@ -130,7 +151,8 @@ def _carry_out(patient: Patient, issue: Issue) -> Outcome:
     if patient.is_machine_s_own:
         patient.system.run("systemctl", "stop", UNIT)
         done.append("stopped the node")
-    report = store_repair.repair(config.state_dir, tuple(target.id for target in config.targets), patient.time_ms())
+    with _as_owner(config.state_dir):
+        report = store_repair.repair(config.state_dir, tuple(target.id for target in config.targets), patient.time_ms())
     copy = None if report.copy is None else str(report.copy)
     done.append("the database is sound again" if copy else "the database was sound; nothing was changed")
     lost, found = _losses(report), report.as_map()

@@ -115,3 +115,17 @@ def test_another_application_s_database_is_left_to_it(patient: Callable[..., Pat
     connection.close()
     found = DATABASE.examine(patient())
     assert [issue.code for issue in found.issues] == ["database.foreign"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_looking_and_repairing_as_root_leaves_everything_to_the_node_s_user(
+    patient: Callable[..., Patient], damaged: Path
+) -> None:
+    (damaged / "lock").unlink()
+    for path in (damaged, *damaged.rglob("*")):
+        os.chown(path, 65_534, 65_534)
+    issue = DATABASE.examine(patient()).issues[0]
+    DATABASE.repairs["database.damaged"].carry_out(patient(), issue)
+    assert not DATABASE.examine(patient()).issues
+    SEALING.examine(patient())
+    assert {path.stat().st_uid for path in (damaged, *damaged.rglob("*"))} == {65_534}
