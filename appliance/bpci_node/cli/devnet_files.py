@@ -175,6 +175,7 @@ def write_follower(place: Place, ports: Ports, *, is_validator: bool = False) ->
     """
     from bpci_node.cli.mining_place import MiningPlace, make_keys
     from bpci_node.runtime.config import KeysSection, LedgerSection, dump
+    from bpci_node.setup.system import System
 
     place.directory.mkdir(mode=0o700, exist_ok=True)
     key_file = place.directory / "node.key"
@@ -189,7 +190,7 @@ def write_follower(place: Place, ports: Ports, *, is_validator: bool = False) ->
     )
     if is_validator:
         config = replace(config, node=replace(config.node, flags=(*config.node.flags, "validator")))
-        config = make_keys(MiningPlace(place.config, config), None).config
+        config = make_keys(MiningPlace(place.config, config, System()), None).config
     place.config.write_text(dump(config))
 
 

@@ -67,6 +67,7 @@ def _auction(home: Path, running: dict[int, int]) -> dict[str, Any] | None:
         return {
             "validators": len(places),
             "epoch": found["epoch"],
+            "halted": (found.get("halt") or {"until_us": 0})["until_us"] is None,
             "epoch_ends_in_ms": max(0, found["ends_us"] - found["time_us"]) // 1000,
             "committee": seats,
             "targets": [terms["target"] for terms in found["targets"]],
@@ -150,6 +151,8 @@ def _auction_lines(auction: dict[str, Any]) -> dict[str, str]:
         if seats
         else "none drawn yet: keys count from the second epoch",
     }
+    if auction["halted"]:
+        lines["auctions"] = "HALTED by the guardians"
     for target in auction["targets"]:
         last = auction["last_windows"].get(target)
         number = 0 if last is None else last["sequence"]

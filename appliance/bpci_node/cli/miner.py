@@ -93,7 +93,7 @@ def init(
                 pool=pool,
             )
         found = survey(desk, place) | {"done": done}
-    emit(found, as_json, _render)
+    emit(found, as_json, render)
     if found["missing"] and not auto_configure:
         say("with --auto-configure this command does what it can")
     return 1 if found["missing"] else 0
@@ -116,7 +116,7 @@ def status(*, config: Path, as_json: bool) -> int:
     place = open_place(config)
     with open_desk(place) as desk:
         found = survey(desk, place)
-    emit(found, as_json, _render)
+    emit(found, as_json, render)
     return 1 if found["missing"] else 0
 
 
@@ -236,7 +236,8 @@ def coins(units: str) -> str:
     return f"{whole:,}" + (f".{tail}" if tail else "") + " BPI"
 
 
-def _render(data: dict[str, Any]) -> str:
+def render(data: dict[str, Any]) -> str:
+    """Return what a person reads of a mining node."""
     first = data["counts_from"]
     serves = "not" if not data["serves"] else "watching"
     if data["seat"] is not None:

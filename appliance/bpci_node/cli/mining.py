@@ -123,8 +123,8 @@ def survey(desk: Desk, place: MiningPlace) -> dict[str, Any]:
     if validator is not None and validator.status == "active":
         with suppress(BpciError):  # so old a block or calendar is gone: it counts for long
             found["counts_from"] = _counts_from(desk, validator.since_height)
-    found["missing"] = _missing(found)
-    found["waits_for"] = _waits_for(found)
+    found["missing"] = missing_of(found)
+    found["waits_for"] = waits_for(found)
     return found
 
 
@@ -270,7 +270,8 @@ def _counts_from(desk: Desk, height: int) -> dict[str, int]:
     return {"epoch": first, "time_ms": genesis_ms + epochs.begins_ms(first)}
 
 
-def _missing(found: dict[str, Any]) -> list[str]:
+def missing_of(found: dict[str, Any]) -> list[str]:
+    """Return what a node still lacks to mine, each thing with the way to it."""
     missing = []
     if not found["registered"]:
         missing.append("the node is not registered: 'bpci node register'")
@@ -289,7 +290,8 @@ def _missing(found: dict[str, Any]) -> list[str]:
     return missing
 
 
-def _waits_for(found: dict[str, Any]) -> str | None:
+def waits_for(found: dict[str, Any]) -> str | None:
+    """Return what a node that lacks nothing waits for, ``None`` if it has a seat."""
     if found["missing"]:
         return None
     first = found["counts_from"]

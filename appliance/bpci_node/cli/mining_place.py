@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bpci_node.primitives.keys import LocalSigner
     from bpci_node.primitives.mldsa import MlDsaSigner
     from bpci_node.runtime.config import NodeConfig
+    from bpci_node.setup.system import System
 
 _UNIT = "bpci-node.service"
 
@@ -39,6 +40,8 @@ class MiningPlace:
     """The configuration's file."""
     config: NodeConfig
     """What is in it."""
+    system: System
+    """The machine."""
 
     @property
     def is_service(self) -> bool:
@@ -61,10 +64,9 @@ class MiningPlace:
         from bpci_node.primitives.keys import LocalSigner
         from bpci_node.runtime.key_files import read_key
         from bpci_node.setup import keystore
-        from bpci_node.setup.system import System
 
         if self.is_service:
-            return LocalSigner(keystore.open_key(System(), keystore.NODE_KEY))
+            return LocalSigner(keystore.open_key(self.system, keystore.NODE_KEY))
         return LocalSigner(read_key(self.config.keys.node, key="keys.node"))
 
     def validator_keys(self) -> ValidatorKeys:
@@ -79,13 +81,12 @@ class MiningPlace:
         from bpci_node.primitives.mldsa import MlDsaSigner
         from bpci_node.runtime.key_files import read_key
         from bpci_node.setup import keystore
-        from bpci_node.setup.system import System
 
         section = self.config.validator
         if section is None:
             raise UsageError("the configuration names no validator's keys", code="config.value", key="validator")
         if self.is_service:
-            bls, vrf, ml_dsa = (keystore.open_key(System(), name) for name in keystore.VALIDATOR_KEYS)
+            bls, vrf, ml_dsa = (keystore.open_key(self.system, name) for name in keystore.VALIDATOR_KEYS)
         else:
             named = {"bls": section.bls, "vrf": section.vrf, "ml_dsa": section.ml_dsa}
             bls, vrf, ml_dsa = (read_key(place, key=f"validator.{name}") for name, place in named.items())
@@ -98,10 +99,10 @@ class MiningPlace:
             StorageError: it can't be written (``storage.write``).
         """
         from bpci_node.runtime.config import dump
-        from bpci_node.setup.system import System
 
-        mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o644
-        System().write(str(self.path.absolute()), dump(config), mode)
+        place = self.system.path(str(self.path))
+        mode = place.stat().st_mode & 0o777 if place.exists() else 0o644
+        self.system.write(str(self.path), dump(config), mode)
         return replace(self, config=config)
 
     def start_anew(self) -> bool:
@@ -112,11 +113,10 @@ class MiningPlace:
         """
         from bpci_node.runtime.supervision import pid_of, start_node, stop_nodes
         from bpci_node.setup import machine
-        from bpci_node.setup.system import System
 
         if self.is_service:
-            machine.hand_over_keys(System())
-            System().run("systemctl", "restart", _UNIT, hint="journalctl -u bpci-node says why.")
+            machine.hand_over_keys(self.system)
+            self.system.run("systemctl", "restart", _UNIT, hint="journalctl -u bpci-node says why.")
             return True
         pid, log = pid_of(self.config.state_dir), self.path.parent / "node.log"
         if pid is None or not log.exists():
@@ -133,8 +133,9 @@ def open_place(path: Path) -> MiningPlace:
         UsageError: it can't be read, or is none (``config.*``).
     """
     from bpci_node.runtime.config import load
+    from bpci_node.setup.system import System
 
-    return MiningPlace(path.absolute(), load(path))
+    return MiningPlace(path.absolute(), load(path), System())
 
 
 def make_keys(place: MiningPlace, phrase: str | None) -> MiningPlace:
@@ -151,7 +152,6 @@ def make_keys(place: MiningPlace, phrase: str | None) -> MiningPlace:
     from bpci_node.primitives.keys import LocalSigner
     from bpci_node.runtime.auction_config import ValidatorSection
     from bpci_node.setup import keystore
-    from bpci_node.setup.system import System
 
     keys = derive_keys(new_phrase(os.urandom(32)) if phrase is None else phrase, place.config.node.instance)
     if phrase is not None and LocalSigner(keys.node).public_key != place.signer().public_key:
@@ -163,8 +163,8 @@ def make_keys(place: MiningPlace, phrase: str | None) -> MiningPlace:
     seeds = dict(zip(keystore.VALIDATOR_KEYS, (keys.bls.to_bytes(32), keys.vrf_seed, keys.ml_dsa_seed), strict=True))
     if place.is_service:
         for name, seed in seeds.items():
-            if not keystore.is_kept(System(), name):
-                keystore.keep(System(), name, seed)
+            if not keystore.is_kept(place.system, name):
+                keystore.keep(place.system, name, seed)
         section = ValidatorSection(*(f"credential:{name}" for name in seeds))
     else:
         directory = Path(place.config.keys.node.removeprefix("file:")).parent
