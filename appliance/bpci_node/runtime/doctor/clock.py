@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bpci_node.errors import BpciError, HostError
+from bpci_node.host.chrony import read_tracking
 from bpci_node.host.profiles import profile_named
 from bpci_node.host.result import CouldNotTellError, Verdict
 from bpci_node.runtime.doctor.issue import Examination, Findings, Issue, Outcome, Repair
@@ -79,7 +80,10 @@ def _examine(patient: Patient) -> Findings:
     guard = {} if patient.status is None else patient.status.get("guard", {})
     token_is_ahead = guard.get("failure") == "registry.token_clock"
     offsets = [answer.ahead_ms for answer in answers if answer.error is None]
+    tracking = read_tracking(patient.system.runner(("chronyc", "-c", "tracking"), b"").output)
     text = "steered" if is_steered else "not steered"
+    if tracking is not None:
+        text += f" by {tracking.source}" if tracking.is_synchronized else ": chrony follows no source"
     text += f", {-min(offsets, key=abs):+d} ms to the registry" if offsets else ""
     return Findings(text, judge(is_steered=is_steered, answers=answers, token_is_ahead=token_is_ahead))
 

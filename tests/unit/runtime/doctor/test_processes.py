@@ -138,6 +138,17 @@ def test_the_kernel_or_the_service_manager_says_whether_the_clock_is_steered(pat
         clock.CLOCK.examine(patient(kernel_clock=None, system=absent))
 
 
+def test_chrony_names_the_source_that_it_follows(patient: Callable[..., Patient]) -> None:
+    line = b"C0000201,time.example,2,1700000000.5,0.000001,0.0,0.0,1.0,0.0,0.0,0.01,0.001,64.2,Normal\n"
+    follows = System(runner=Commands({"chronyc": Finished(0, line, "")}))
+    assert clock.CLOCK.examine(patient(system=follows)).text == "steered by time.example"
+    lost = b"00000000,,0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,1.0,0.0,Not synchronised\n"
+    alone = System(runner=Commands({"chronyc": Finished(0, lost, "")}))
+    found = clock.CLOCK.examine(patient(system=alone, kernel_clock=steered(is_it=False)))
+    assert found.text == "not steered: chrony follows no source"
+    assert found.issues[0].code == "clock.free"
+
+
 def test_the_time_daemon_that_is_there_sets_the_clock(
     tmp_path: Path, config: NodeConfig, patient: Callable[..., Patient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
