@@ -211,6 +211,9 @@ class AuctionJournal:
     ) -> Future[int | None]:
         """Bring a window to a stage; what is ``None`` stays as it was. The future holds the event's number.
 
+        What is final stays final, and what is void becomes nothing else but final: a step of the window that is still
+        under way when its time is over takes nothing of that back.
+
         Args:
             carried: entries that found no room, which take the place of those of the target's windows before.
             event: kind and data of what subscribers are told.
@@ -219,11 +222,12 @@ class AuctionJournal:
         def write(connection: sqlite3.Connection) -> int | None:
             connection.execute(
                 "INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                " stage = excluded.stage, commit_set = coalesce(excluded.commit_set, commit_set),"
+                " stage = CASE WHEN stage = ? OR stage = ? AND excluded.stage <> ? THEN stage ELSE excluded.stage END,"
+                " commit_set = coalesce(excluded.commit_set, commit_set),"
                 " set_certificate = coalesce(excluded.set_certificate, set_certificate),"
                 " header = coalesce(excluded.header, header),"
                 " certificate = coalesce(excluded.certificate, certificate)",
-                (*key, epoch, stage, commit_set, set_certificate, header, certificate),
+                (*key, epoch, stage, commit_set, set_certificate, header, certificate, FINAL, VOID, FINAL),
             )
             if carried is not None:
                 connection.execute("DELETE FROM carried WHERE target = ?", (key[0],))

@@ -121,3 +121,16 @@ def test_a_file_of_something_else_or_of_a_later_version_is_refused(tmp_path: Pat
         with pytest.raises(StorageError) as caught:
             AuctionJournal(home)
         assert caught.value.code == code
+
+
+def test_an_end_of_a_window_is_not_taken_back_by_a_step_that_comes_late(journal: AuctionJournal) -> None:
+    journal.put_window(KEY, 3, VOID).result()
+    journal.put_window(KEY, 3, OPEN, commit_set=b"set").result()
+    found = journal.window(KEY)
+    assert found is not None
+    assert (found.stage, found.commit_set) == (VOID, b"set")
+    for stage in (FINAL, CERTIFIED, VOID):
+        journal.put_window(KEY, 3, stage).result()
+        found = journal.window(KEY)
+        assert found is not None
+        assert found.stage == FINAL
