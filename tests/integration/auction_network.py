@@ -34,7 +34,7 @@ from bpci_node.runtime.config import LedgerSection, LimitsSection, NodeConfig
 
 TARGET = "eip155:1"
 STAKE = 2 * 10**11
-EPOCH_MS = 6_000
+EPOCH_MS = 16_000
 LIMITS = LimitsSection(requests_per_second=100_000, connections_per_source=500)
 TERMS = TargetTerms(
     target=TARGET,
@@ -45,8 +45,8 @@ TERMS = TargetTerms(
     region=0,
     gas_limit=60_000_000,
     classes=(100,),
-    reveal_ms=1_000,
-    seal_ms=2_000,
+    reveal_ms=3_000,
+    seal_ms=4_000,
     asset="BPI",
     wei_per_unit=10**9,
     forced_gas_bps=1_000,

@@ -91,12 +91,19 @@ class _Window(Generic[C]):
 class CoordinatorBook(Generic[C]):
     """The windows of one epoch at its coordinator; ``C`` is the kind of its certificates."""
 
-    def __init__(self, epoch: AuctionEpoch, coordinator: bytes, capacity: Mapping[int, int] = CAPACITY) -> None:
+    def __init__(
+        self,
+        epoch: AuctionEpoch,
+        coordinator: bytes,
+        capacity: Mapping[int, int] = CAPACITY,
+        lines: Lines | None = None,
+    ) -> None:
         """Begin an epoch.
 
         Args:
             coordinator: Ed25519 key that signs receipts and sets, 32 bytes.
             capacity: commits of one window, by class, at most ``window.MAX_COMMITS``.
+            lines: of the epoch; none that is open if ``None``.
         Raises:
             UsageError: no capacity for a class, or too great a one (``usage.capacity``).
         """
@@ -104,7 +111,7 @@ class CoordinatorBook(Generic[C]):
         if any(not 1 <= capacity.get(qlock, 0) <= MAX_COMMITS for qlock in classes):
             raise UsageError(f"a class takes 1 to {MAX_COMMITS} commits a window", code="usage.capacity")
         self.epoch = epoch
-        self.lines = Lines()
+        self.lines = Lines() if lines is None else lines
         self._coordinator = coordinator
         self._capacity = dict(capacity)
         self._windows: dict[WindowId, _Window[C]] = {}

@@ -41,11 +41,11 @@ class _Window:
 class NotaryBook:
     """The windows of one epoch at one notary."""
 
-    def __init__(self, epoch: AuctionEpoch, seat: int) -> None:
-        """Begin an epoch as the notary of this seat."""
+    def __init__(self, epoch: AuctionEpoch, seat: int, lines: Lines | None = None) -> None:
+        """Begin an epoch as the notary of this seat; without ``lines``, with none that is open."""
         self.epoch = epoch
         self.seat = seat
-        self.lines = Lines()
+        self.lines = Lines() if lines is None else lines
         self._windows: dict[WindowId, _Window] = {}
 
     # Sets
@@ -250,6 +250,10 @@ class NotaryBook:
                 hint="Reveal once its certificate is published.",
             )
         return revealed
+
+    def ended_before(self, time_us: int) -> list[WindowId]:
+        """Return the windows that are kept although their seal phase was over at a moment of ledger time."""
+        return [window for window, found in self._windows.items() if found.phases.seal_ends_us < time_us]
 
     def forget(self, window: WindowId) -> None:
         """Drop a window that is final or void and stored elsewhere.

@@ -177,7 +177,7 @@ class LookupRequest(Strict):
 class EntryPlace(BaseModel):
     """Where an accepted entry is."""
 
-    state: Literal["pooled", "sealed", "replaced", "cancelled", "evicted", "spent"]
+    state: Literal["pooled", "sealed", "replaced", "cancelled", "evicted", "spent", "won"]
     arrival_seq: int
     bundle: int | None = Field(description="Sequence of the bundle that holds it.")
 

@@ -20,7 +20,8 @@ class AuctionOverview(BaseModel):
     """What is auctioned now, and by whom; docs/spec/auction.md."""
 
     v: Version
-    ledger_id: str
+    ledger_id: str = Field(description="What commits and requests for bonds are signed for; in play, no ledger's.")
+    mode: str = Field(description="`mainnet`, or `testnet`: nothing is reserved or moved.")
     time_us: int = Field(description="Ledger time of this validator: microseconds since genesis.")
     halt: AuctionHalt | None = Field(description="The guardians' last halt of the auctions; null: there never was one.")
     epoch: int

@@ -153,7 +153,7 @@ def _watcher_routes(router: APIRouter, api: Api) -> None:
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
         found = await asyncio.to_thread(auction_of(node).journal.bundles, target, after, limit)
-        rows = [{"sequence": number, "digest": digest, "bytes": len(data)} for number, digest, data in found]
+        rows = [{"sequence": number, "digest": digest, "bytes": size} for number, digest, size in found]
         return reply(request, {"v": 1, "bundles": rows})
 
     @router.get("/v1/auction/bundles/{digest}", response_model=AuctionBundleReply, summary="A bundle")

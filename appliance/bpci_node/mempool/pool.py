@@ -226,6 +226,10 @@ class Pool:
             self._take_out(entry)
         return gone
 
+    def waits_for(self, sender: bytes) -> bool:
+        """Say whether anything of a sender waits here."""
+        return bool(self._senders.queue(sender))
+
     def mark_sealed(self, keys: Iterable[bytes], epoch: int) -> None:
         """Record that the bundle of sequence ``epoch`` took entries of these buckets, which may be empty now."""
         for key in keys:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bpci_node.runtime.table import TableReader
 
+MAINNET, TESTNET = "mainnet", "testnet"
 _KEY_FORM = r"credential:[A-Za-z0-9._-]+|file:/.+"
 _KEY_EXPECTED = "credential:NAME or file:/path"
 
@@ -27,6 +28,9 @@ class ValidatorSection:
 class AuctionSection:
     """How much auctions may take of a validator."""
 
+    mode: str = MAINNET
+    """``mainnet``: bonds and payments are on the ledger. ``testnet``: nothing is reserved or moved, and what would have
+    been paid is recorded in the node's own database; all validators of a network have the same mode."""
     commits_per_second: int = 100_000
     """Commits that the windows of one target and class take: a window of 10 ms a hundredth of it. Further ones are
     refused, not delayed."""
@@ -51,6 +55,7 @@ def read_auction(reader: TableReader) -> AuctionSection:
     """Read the table ``[auction]``."""
     default = AuctionSection()
     section = AuctionSection(
+        mode=reader.text("mode", default.mode, f"{MAINNET}|{TESTNET}", f"{MAINNET} or {TESTNET}"),
         commits_per_second=reader.integer("commits_per_second", 1, 10_000_000, default.commits_per_second),
         peer_requests_per_second=reader.integer(
             "peer_requests_per_second", 1, 1_000_000, default.peer_requests_per_second

@@ -9,40 +9,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.certificate import Certificate, verify_certificate
-from bpci_node.auction.coordinator_book import CAPACITY
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.line_request import LineRequest, verify_line_request
-from bpci_node.auction.notary_book import NotaryBook
-from bpci_node.auction.seal_auction import prove_window
 from bpci_node.chain.committee import Committee
 from bpci_node.chain.draw import committee_of, seed_of, ticket_input
 from bpci_node.chain.emergency import Halt, halt_of
 from bpci_node.chain.epochs import load_epochs
-from bpci_node.chain.registration import load_node
 from bpci_node.chain.state import State
 from bpci_node.errors import BpciError, FormatError, NotFoundError, RefusedError, UnreachableError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.runtime.auction_config import ValidatorSection
-from bpci_node.runtime.auction_frame import LedgerLines, find_committee, forfeit_at, frame_of, keys_of
+from bpci_node.runtime.auction_frame import find_committee, frame_of, keys_of
 from bpci_node.runtime.auction_keys import AuctionKeys, load_auction_keys
 from bpci_node.runtime.auction_messages import blob_of, key_of
-from bpci_node.runtime.auction_peers import Answer, OwnSeat, Peer, RemoteSeat
+from bpci_node.runtime.auction_overview import overview_of
+from bpci_node.runtime.auction_peers import Answer
 from bpci_node.runtime.auction_stream import AuctionStream
+from bpci_node.runtime.auction_value import value_of
+from bpci_node.runtime.bundle_keeper import BundleKeeper
+from bpci_node.runtime.completion import Completion
 from bpci_node.runtime.coordinator import Coordinator
+from bpci_node.runtime.epoch_run import EpochRun, Shared
 from bpci_node.runtime.ledger_clock import Jitter, LedgerClock
 from bpci_node.runtime.ledger_door import LedgerDoor
 from bpci_node.runtime.membership import OwnRegistry, RemoteRegistry
 from bpci_node.runtime.notary import Notary
+from bpci_node.runtime.public_pool import PublicPool
 from bpci_node.runtime.service import log_error
-from bpci_node.runtime.settling import settlement_parts
-from bpci_node.runtime.window_draft import Sealed, TargetChain
-from bpci_node.store.auction_journal import FINAL, AuctionJournal
+from bpci_node.runtime.window_draft import TargetChain
+from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, PROPOSED, VOID, AuctionJournal
 from bpci_node.store.vote_guard import VoteGuard
 
 if TYPE_CHECKING:
@@ -52,29 +52,10 @@ log = logging.getLogger("bpci.auction")
 
 TICK_SECONDS = 0.2
 """How often it is looked whether there is something to draw, begin or end."""
+WISH_SECONDS = 1.0
+"""How often a notary tells the coordinator that entries wait in its pools."""
 LINGER_US = 20_000_000
 """How long after an epoch its notary still answers."""
-
-
-class EpochRun:
-    """One epoch at this validator."""
-
-    def __init__(self, epoch: AuctionEpoch, seat: int, lines: LedgerLines) -> None:
-        self.epoch, self.seat = epoch, seat
-        self.lines = lines
-        self.notary: Notary | None = None
-        self.coordinator: Coordinator | None = None
-        self.remote: list[RemoteSeat] = []
-        self.task: asyncio.Task[None] | None = None
-        self.requests: set[bytes] = set()
-        """Requests for bonds that were carried out."""
-
-    def close(self) -> None:
-        """Let go of the peers."""
-        if self.task is not None:
-            self.task.cancel()
-        for seat in self.remote:
-            seat.close()
 
 
 class AuctionDuties:
@@ -89,28 +70,53 @@ class AuctionDuties:
         self._node, self._keys = node, keys
         self.clock = LedgerClock(node.lookups.genesis.time_ms)
         self.journal = AuctionJournal(node.config.state_dir)
-        self._guard = VoteGuard(node.config.state_dir / "guard" / "votes")
         self.stream = AuctionStream(self.journal)
         self.jitter = Jitter()
         self.ledger_id = node.network.ledger_id
         registry = RemoteRegistry(node.network) if node.ledger is None else OwnRegistry(node.ledger)
         self._door = LedgerDoor(registry, node.lookups, node.signer, self.ledger_id)
+        self.value = value_of(node.config.auction.mode, self.ledger_id, node.lookups)
+        self.pool = PublicPool(node.pools, node.store.writer.submit)
         self.runs: dict[int, EpochRun] = {}
         self.chains: dict[str, TargetChain] = {}
         self._drawn = 0
         self.settled = 0
         """Commands of settlement that the ledger has taken since the start."""
-        for stored in self.journal.windows(FINAL):
+        for stored in self.journal.latest_final():
             if stored.header is not None:
                 header = AuctionHeader.decode(stored.header)
                 chain = self.chains.setdefault(header.target, TargetChain())
                 if header.sequence > chain.sequence:
                     chain.extend(header, ())
+        self._completion = Completion(
+            self.journal,
+            keys.ml_dsa,
+            self.value,
+            state=self._state,
+            frame=lambda number: frame_of(self._state(), self.value.ledger_id, number),
+        )
+        self._keeper = BundleKeeper(self.journal, self.chains, self.pool, own=node.account, state=self._state)
+        self._shared = Shared(
+            keys=keys,
+            journal=self.journal,
+            guard=VoteGuard(node.config.state_dir / "guard" / "votes"),
+            clock=self.clock,
+            jitter=self.jitter,
+            pool=self.pool,
+            chains=self.chains,
+            lookups=node.lookups,
+            value=self.value,
+            commits_per_second=node.config.auction.commits_per_second,
+            follow=self._follow_now,
+        )
+        self._pruned = 0
+        self._is_new = True
 
     def close(self) -> None:
         """Close the journal; to be called when :meth:`run` has ended."""
         for run in self.runs.values():
             run.close()
+        self._keeper.close()
         self.journal.close()
 
     def _state(self) -> State:
@@ -127,7 +133,9 @@ class AuctionDuties:
                 self.stream.run(),
                 self._pay(),
                 self._again(self._draw),
+                self._keeper.run(),
                 self._again(self._serve),
+                self._again(self._wish, seconds=WISH_SECONDS),
             )
         ]
         try:
@@ -138,7 +146,7 @@ class AuctionDuties:
                 task.cancel()
             await asyncio.gather(*tasks, *runs, return_exceptions=True)
 
-    async def _again(self, duty: Callable[[], Awaitable[None]]) -> None:
+    async def _again(self, duty: Callable[[], Awaitable[None]], *, seconds: float = TICK_SECONDS) -> None:
         """See to a duty again and again as time goes by."""
         last = ""
         while True:
@@ -151,11 +159,26 @@ class AuctionDuties:
                 last = error.code
             except Exception:
                 log.exception("the auctions failed")
-            await asyncio.sleep(TICK_SECONDS)
+            await asyncio.sleep(seconds)
 
     async def _serve(self) -> None:
+        await self._completion.catch_up()
         self._end_runs()
         await self._begin_runs()
+        for run in list(self.runs.values()):
+            run.follow_halt()
+        now = load_epochs(self._state()).number_at(self.clock.now_us() // 1000)
+        if now > self._pruned:
+            self._pruned = now
+            await asyncio.wrap_future(self.journal.prune(now))
+
+    async def _wish(self) -> None:
+        """See to it that what waits in this node's pools gets into a window, whoever coordinates; tidy up."""
+        now_us = self.clock.now_us()
+        for run in list(self.runs.values()):
+            run.notary.forget_old()
+            if run.epoch.begins_us <= now_us < run.epoch.ends_us:
+                await run.notary.wish()
         halt = self.halt()
         for run in self.runs.values():
             if halt is not None and run.coordinator is not None:
@@ -194,7 +217,9 @@ class AuctionDuties:
         state, now_us = self._state(), self.clock.now_us()
         epochs = load_epochs(state)
         number = epochs.number_at(now_us // 1000)
-        wanted = [number]
+        # Who comes back a moment after an epoch's end has its last windows to see to.
+        is_ending = now_us < epochs.begins_ms(number) * 1000 + LINGER_US
+        wanted = [number - 1, number] if is_ending and self._is_new else [number]
         closed_us = epochs.tickets_close_ms(number) * 1000
         # A block of the last moment may still be on its way here.
         if now_us >= closed_us + (epochs.begins_ms(number + 1) * 1000 - closed_us) // 2:
@@ -205,77 +230,26 @@ class AuctionDuties:
                 seat = None if committee is None else committee.number_of(self._node.account)
                 if seat is not None:
                     await self._node.guard.activate()
-                    await self._begin(frame_of(state, self.ledger_id, epoch), seat)
+                    await self._begin(frame_of(state, self.value.ledger_id, epoch), seat)
+        if self._is_new:
+            self._is_new = False
+            await self._end_old_windows(state, number)
+
+    async def _end_old_windows(self, state: State, number: int) -> None:
+        """Say of windows that this validator coordinated, and can't bring to their end any more, that they are void."""
+        for stored in await asyncio.to_thread(self.journal.windows, OPEN, CERTIFIED, PROPOSED):
+            is_over = stored.epoch < number and stored.epoch not in self.runs
+            committee = find_committee(state, stored.epoch) if is_over else None
+            if committee is not None and committee.coordinator.account == self._node.account:
+                count = len(await asyncio.to_thread(self.journal.commits, stored.key))
+                event = codec.encode({"window": list(stored.key), "epoch": stored.epoch, "commits": count})
+                await asyncio.wrap_future(
+                    self.journal.put_window(stored.key, stored.epoch, VOID, event=("void", event))
+                )
 
     async def _begin(self, epoch: AuctionEpoch, seat: int) -> None:
-        run = EpochRun(epoch, seat, LedgerLines(epoch.number, self._node.lookups))
-        state = self._state()
-        for target in epoch.terms:
-            self.chains.setdefault(target, TargetChain())
-
-        def committee_after() -> Committee | None:
-            now = self._state()
-            is_drawn = load_epochs(now).is_drawn(epoch.number + 1, self.clock.now_us() // 1000)
-            return find_committee(now, epoch.number + 1) if is_drawn else None
-
-        def account_keys(account: str) -> tuple[bytes, ...]:
-            return keys_of(self._state(), account)
-
-        notary_lines = LedgerLines(epoch.number, self._node.lookups)
-
-        def refresh(book: NotaryBook) -> None:
-            self._follow_now()
-            notary_lines.bring(book.lines)
-
-        run.notary = await asyncio.to_thread(
-            Notary,
-            epoch,
-            seat,
-            keys=self._keys,
-            journal=self.journal,
-            guard=self._guard,
-            clock=self.clock,
-            chains=self.chains,
-            keys_of=account_keys,
-            forfeit=lambda stake, target: forfeit_at(state, epoch, stake, target),
-            refresh_lines=refresh,
-            next_committee=committee_after,
-        )
-        await asyncio.to_thread(run.notary.restore)
-        peers: dict[int, Peer] = {}
-        for number, member in enumerate(epoch.committee.seats):
-            if number == seat:
-                peers[number] = OwnSeat(run.notary.answer)
-            else:
-                record = load_node(state, member.account)
-                remote = RemoteSeat(() if record is None else record.endpoints, epoch.number)
-                run.remote.append(remote)
-                peers[number] = remote
-        run.notary.peers = peers
-        if seat == 0:
-            limit = self._node.config.auction.commits_per_second
-            run.coordinator = Coordinator(
-                epoch,
-                keys=self._keys,
-                journal=self.journal,
-                guard=self._guard,
-                clock=self.clock,
-                jitter=self.jitter,
-                capacity={qlock: max(1, limit * qlock // 1000) for qlock in CAPACITY},
-                peers=peers,
-                chains=self.chains,
-                keys_of=account_keys,
-                forfeit=lambda stake, target: forfeit_at(state, epoch, stake, target),
-                next_committee=committee_after,
-                on_final=self._finish,
-                has_predecessor=find_committee(state, epoch.number - 1) is not None,
-            )
-            await asyncio.to_thread(run.lines.bring, run.coordinator.book.lines)
-            await asyncio.to_thread(run.coordinator.restore)
-            halt = halt_of(state)
-            if halt is not None:
-                run.coordinator.book.halt(halt.from_us, halt.until_us)
-            run.task = asyncio.create_task(run.coordinator.run())
+        run = await asyncio.to_thread(EpochRun, epoch, seat, self._shared)
+        await run.begin(self._completion.complete)
         self.runs[epoch.number] = run
         log.info("serving in epoch %d: seat %d of %d", epoch.number, seat, len(epoch.committee.seats))
 
@@ -284,46 +258,7 @@ class AuctionDuties:
         for number in [number for number, run in self.runs.items() if now > run.epoch.ends_us + LINGER_US]:
             self.runs.pop(number).close()
 
-    # After a header is final
-
-    async def _finish(self, sealed: Sealed, certificate: Certificate) -> None:
-        """Hand the target over at an epoch's end; prove a window and publish its bundle."""
-        header = sealed.draft.header
-        if sealed.draft.facts.next_committee is not None:
-            await self._hand_over(sealed, certificate, sealed.draft.facts.next_committee)
-        bundle = await asyncio.to_thread(prove_window, sealed.draft, certificate, self._keys.ml_dsa)
-        data = await asyncio.to_thread(bundle.encode)
-        digest = header.digest()
-        event = codec.encode(
-            {
-                "window": header.window.as_list(),
-                "sequence": header.sequence,
-                "digest": digest,
-                "bytes": len(data),
-                "count": header.count,
-            }
-        )
-        await asyncio.wrap_future(self.journal.add_bundle(digest, header.target, header.sequence, data, event))
-        for part in settlement_parts(header, certificate, sealed.outcomes):
-            await asyncio.wrap_future(self.journal.owe("auction.settle", codec.encode(part)))
-
-    async def _hand_over(self, sealed: Sealed, certificate: Certificate, following: Committee) -> None:
-        """Tell those who serve next, and had no seat in this epoch, what they build on."""
-        header, state = sealed.draft.header, self._state()
-        present = self._run_of(header.epoch).epoch.committee
-        body = {
-            "header": header.encode(),
-            "certificate": certificate.as_map(),
-            "outcomes": sealed.encoded_outcomes,
-            "carried": [],
-        }
-        for seat in following.seats:
-            record = load_node(state, seat.account)
-            if present.number_of(seat.account) is None and record is not None:
-                remote = RemoteSeat(record.endpoints, header.epoch)
-                with suppress(BpciError):
-                    await remote.ask("final", body)
-                remote.close()
+    # What is owed
 
     async def _pay(self) -> None:
         """Send what is owed to the ledger, in order; what it refuses for good is logged and let go."""
@@ -383,10 +318,7 @@ class AuctionDuties:
         Raises:
             NotFoundError: it has no seat in it (``seat.none``).
         """
-        run = self._run_of(number)
-        if run.notary is None:
-            raise NotFoundError("this validator has no notary in this epoch", code="seat.none")
-        return run.notary
+        return self._run_of(number).notary
 
     def committee(self, number: int) -> Committee:
         """Return the committee of an epoch.
@@ -410,18 +342,16 @@ class AuctionDuties:
         coordinator, run = self.coordinator_of(request.epoch), self._run_of(request.epoch)
         if not keys_of(self._state(), request.account):
             await asyncio.to_thread(self._follow_now)  # the account may have come into being a moment ago
-        verify_line_request(request, ledger_id=self.ledger_id, keys=keys_of(self._state(), request.account))
+        verify_line_request(request, ledger_id=self.value.ledger_id, keys=keys_of(self._state(), request.account))
         if request.request_id not in run.requests:
             run.requests.add(request.request_id)
-            item = {"owner": request.account, "tier": request.tier, "count": request.count}
-            body = {"epoch": request.epoch, "target": request.target, "items": [item]}
             try:
-                await self._door.submit(self._node.account, "auction.reserve", body)
+                await self.value.reserve(self._door, self._node.account, request)
             except BpciError:
                 run.requests.discard(request.request_id)
                 raise
             await asyncio.to_thread(self._follow_now)
-            await asyncio.to_thread(run.lines.bring, coordinator.book.lines)
+            await asyncio.to_thread(self.value.bring, run.lines, coordinator.book.lines)
         return {
             "v": 1,
             "epoch": request.epoch,
@@ -456,7 +386,7 @@ class AuctionDuties:
         header = AuctionHeader.decode(blob_of(fields, "header"))
         certificate = Certificate.from_map(fields.raw("certificate"))
         committee = find_committee(self._state(), header.epoch)
-        if committee is None or header.ledger_id != self.ledger_id:
+        if committee is None or header.ledger_id != self.value.ledger_id:
             raise NotFoundError("the header's committee is not known here", code="auction.no_committee")
         await asyncio.to_thread(verify_certificate, committee, header.digest(), certificate)
         chain = self.chains.setdefault(header.target, TargetChain())
@@ -485,35 +415,7 @@ class AuctionDuties:
 
     def overview(self) -> dict[str, Any]:
         """Return ledger time, epoch, committee and targets, as anyone may know them."""
-        state, now_us = self._state(), self.clock.now_us()
-        epochs = load_epochs(state)
-        number = epochs.number_at(now_us // 1000)
-        try:
-            epoch: AuctionEpoch | None = frame_of(state, self.ledger_id, number)
-        except NotFoundError:
-            epoch = None
-        run, halt = self.runs.get(number), halt_of(state)
-        return {
-            "v": 1,
-            "ledger_id": self.ledger_id,
-            "time_us": now_us,
-            "halt": None if halt is None else {"from_us": halt.from_us, "until_us": halt.until_us},
-            "epoch": number,
-            "begins_us": epochs.begins_ms(number) * 1000,
-            "ends_us": epochs.begins_ms(number + 1) * 1000,
-            "seat": None if run is None else run.seat,
-            "committee": [] if epoch is None else [_seat_map(state, seat.account) for seat in epoch.committee.seats],
-            "targets": [] if epoch is None else [epoch.terms[name].as_map() for name in sorted(epoch.terms)],
-            "chains": {
-                name: {"sequence": chain.sequence, "digest": chain.digest} for name, chain in self.chains.items()
-            },
-            "last_event": self.stream.last,
-        }
-
-
-def _seat_map(state: State, account: str) -> dict[str, Any]:
-    record = load_node(state, account)
-    return {"account": account, "endpoints": [] if record is None else list(record.endpoints)}
+        return overview_of(self, self._state())
 
 
 def auction_of(node: Node) -> AuctionDuties:

@@ -18,7 +18,9 @@ from bpci_node.auction.certificate import Certificate, verify_certificate
 from bpci_node.auction.commit import Commit, decode_commits, verify_commit
 from bpci_node.auction.commit_set import CommitSet
 from bpci_node.auction.header import AuctionHeader
-from bpci_node.auction.lists import verify_list as verify_inclusion_list
+from bpci_node.auction.lines import Lines
+from bpci_node.auction.lists import InclusionList
+from bpci_node.auction.lists import sign_list as sign_inclusion_list
 from bpci_node.auction.notary_book import MAX_SKEW_US, NotaryBook
 from bpci_node.auction.outcome import Kind, decode_outcomes, outcomes_root
 from bpci_node.auction.parcel import Opened
@@ -33,25 +35,32 @@ from bpci_node.auction.reveal_receipt import (
 from bpci_node.auction.window import MAX_COMMITS, WindowId
 from bpci_node.chain.committee import Committee
 from bpci_node.errors import BpciError, FormatError, NotFoundError, ProofError, RefusedError
+from bpci_node.mempool.entry import Signed
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.runtime.auction_keys import AuctionKeys
 from bpci_node.runtime.auction_messages import blob_of, commits_of, key_of, positions_of, slot_of, verify_proposal
 from bpci_node.runtime.auction_peers import Answer, Peer
+from bpci_node.runtime.committee_calls import tell
+from bpci_node.runtime.inclusion import verify_inclusion, wished
 from bpci_node.runtime.ledger_clock import LedgerClock
+from bpci_node.runtime.public_pool import PublicPool
 from bpci_node.runtime.window_draft import (
     Carried,
     Forfeits,
     Proposal,
+    Sealed,
     TargetChain,
     decode_carried,
     draft_header,
-    handover_window,
 )
-from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, STAGES, VOID, AuctionJournal
+from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, VOID, AuctionJournal
 from bpci_node.store.vote_guard import VoteGuard
 
 log = logging.getLogger("bpci.auction")
+
+KEPT_US = 60_000_000
+"""How long after its seal phase a notary keeps a window of which it has heard nothing more."""
 
 KeysOf = Callable[[str], tuple[bytes, ...]]
 """The current Ed25519 keys of an account."""
@@ -70,8 +79,10 @@ class Notary:
         guard: VoteGuard,
         clock: LedgerClock,
         chains: Mapping[str, TargetChain],
+        pool: PublicPool,
         keys_of: KeysOf,
         forfeit: Forfeits,
+        lines: Lines,
         refresh_lines: Callable[[NotaryBook], None],
         next_committee: Callable[[], Committee | None],
     ) -> None:
@@ -79,15 +90,21 @@ class Notary:
 
         Args:
             chains: of all targets; extended by final headers.
+            pool: this node's public entries.
+            lines: of the epoch; nothing is open yet.
             refresh_lines: opens the lines that the ledger has come to hold meanwhile.
             next_committee: of the next epoch, ``None`` while it is not known.
         """
         self.epoch, self.seat = epoch, seat
-        self.book = NotaryBook(epoch, seat)
+        self.book = NotaryBook(epoch, seat, lines)
         self.peers: Mapping[int, Peer] = {}
         self._keys, self._journal, self._guard, self._clock = keys, journal, guard, clock
-        self._chains, self._keys_of, self._forfeit = chains, keys_of, forfeit
+        self._chains, self._pool, self._keys_of, self._forfeit = chains, pool, keys_of, forfeit
         self._refresh_lines, self._next_committee = refresh_lines, next_committee
+        self.on_wanted: Callable[[str], None] | None = None
+        """At the coordinator: has a window of a target closed because entries wait for it elsewhere."""
+        self._inclusions: dict[WindowId, tuple[InclusionList, list[bytes]] | None] = {}
+        self._drafts: dict[WindowId, Sealed] = {}
         self._taking = asyncio.Lock()
         self._handed: set[asyncio.Task[None]] = set()
         self._answers = {
@@ -97,6 +114,7 @@ class Notary:
             "lists": self._on_lists,
             "headers": self._on_header,
             "final": self._on_final,
+            "wanted": self._on_wanted,
         }
         refresh_lines(self.book)
 
@@ -106,8 +124,8 @@ class Notary:
         Raises:
             BpciError: the journal does not fit together.
         """
-        for stored in self._journal.windows(*STAGES):
-            if stored.epoch != self.epoch.number or stored.commit_set is None:
+        for stored in self._journal.windows_of(self.epoch.number):
+            if stored.commit_set is None:
                 continue
             rows = self._journal.commits(stored.key)
             commits = [commit for _, _, data in rows for commit in decode_commits(b"\x81" + data)]
@@ -335,12 +353,32 @@ class Notary:
         await asyncio.to_thread(self._guard.remember, slot_of("list", window), found.digest(), closes_us)
         held = set(positions_of(fields.raw("held")))
         wanted = [position for position in found.positions() if position not in held]
+        inclusion = await self._inclusion(window)
         return {
             "list": found.encode(),
             "reveals": [reveal.as_map() for reveal in revealed.reveals_of(wanted)],
-            "inclusion": None,
-            "forced": [],
+            "inclusion": None if inclusion is None else inclusion[0].encode(),
+            "forced": [] if inclusion is None else inclusion[1],
         }
+
+    async def _inclusion(self, window: WindowId) -> tuple[InclusionList, list[bytes]] | None:
+        """Return this notary's inclusion list of a window with its entries, always the same; ``None`` without any."""
+        if window not in self._inclusions:
+            wishes = sorted(await wished(self._pool, self.epoch, window), key=lambda tx: tx.txid)
+            self._inclusions.setdefault(window, await asyncio.to_thread(self._sign_inclusion, window, wishes))
+        return self._inclusions[window]
+
+    def _sign_inclusion(self, window: WindowId, wishes: Sequence[Signed]) -> tuple[InclusionList, list[bytes]] | None:
+        if not wishes:
+            return None
+        txids = tuple(tx.txid for tx in wishes)
+        unsigned = InclusionList(self.epoch.ledger_id, self.epoch.number, window, self.seat, txids)
+        closes_us = self.epoch.phases_of(window).closes_us
+        try:
+            self._guard.remember(slot_of("inclusion", window), unsigned.digest(), closes_us)
+        except RefusedError:
+            return None  # another one was signed before a crash
+        return sign_inclusion_list(self._keys.node, unsigned), [tx.raw for tx in wishes]
 
     async def _on_header(self, body: Mapping[str, Any]) -> Answer:
         names = ("header", "lists", "reveals", "proposal", "signature")
@@ -369,13 +407,15 @@ class Notary:
                 revealed.hold(reveal, revealed.check(reveal))
         self.book.check_lists(window, lists)
         for item in proposal.inclusions:
-            if item.seat >= len(self.epoch.committee.seats) or (item.epoch, item.window) != (header.epoch, window):
-                raise ProofError("an inclusion list is of another window or seat", code="list.signature")
-            verify_inclusion_list(self.epoch.committee.seats[item.seat].node_key, item)
+            verify_inclusion(self.epoch, window, item)
+        own = self._inclusions.get(window)
+        if own is not None and own[0] not in proposal.inclusions:
+            raise RefusedError("the proposal leaves this notary's inclusion list out", code="list.left_out")
         phases = self.epoch.phases_of(window)
         if not phases.reveal_ends_us <= header.time_us <= min(phases.seal_ends_us, now + MAX_SKEW_US):
             raise RefusedError("the header's time is not within its seal phase", code="window.phase")
-        following = self._next_committee() if window == handover_window(self.epoch, window.target) else None
+        # Whether it is named is the coordinator's choice: its copy of the ledger may be ahead of this one, or behind.
+        following = None if header.next_committee is None else self._next_committee()
         sealed = draft_header(
             self.epoch,
             revealed,
@@ -392,6 +432,7 @@ class Notary:
             raise RefusedError(
                 f"this notary's own header differs in {', '.join(differing)}", code="seat.header", differing=differing
             )
+        self._drafts[window] = sealed
         return digest
 
     async def _on_final(self, body: Mapping[str, Any]) -> Answer:
@@ -436,4 +477,30 @@ class Notary:
                     carried=[item.encode() for item in carried],
                 )
             )
-        self.book.forget(header.window)
+        draft = self._drafts.pop(header.window, None)
+        if draft is not None and draft.draft.header == header:
+            self._pool.won(header.target, [item.entry.transaction for item in draft.draft.selection.winners])
+        self._forget(header.window)
+
+    def forget_old(self) -> None:
+        """Let go of windows whose seal phase ended a while ago: nobody tells a notary that one is void."""
+        for window in self.book.ended_before(self._clock.now_us() - KEPT_US):
+            self._forget(window)
+
+    def _forget(self, window: WindowId) -> None:
+        self.book.forget(window)
+        self._inclusions.pop(window, None)
+        self._drafts.pop(window, None)
+
+    async def wish(self) -> None:
+        """Tell the coordinator for which targets entries wait here, so that it closes a window for them."""
+        for target in self.epoch.terms:
+            if self._pool.waiting(target):
+                await tell(self.peers[0], "wanted", {"target": target})
+
+    async def _on_wanted(self, body: Mapping[str, Any]) -> Answer:
+        fields = Fields(dict(body), ("target",), what="a wish for a window", code="seat.message")
+        target = fields.raw("target")
+        if self.on_wanted is not None and type(target) is str:
+            self.on_wanted(target)
+        return {}

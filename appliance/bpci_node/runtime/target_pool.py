@@ -36,6 +36,7 @@ from bpci_node.store.journal_row import (
     REPAIR,
     REPLACED,
     SPENT,
+    WON,
     WaitingRow,
     check_waiting,
     damaged_row,
@@ -207,6 +208,22 @@ class TargetPool:
         self.refresh(connection)
         gone = self.pool.revise(states)
         journal.leave(connection, self._number, SPENT, now_ms, [entry.leaf.txid for entry in gone])
+        return len(gone)
+
+    def take_winners(self, connection: Connection, nonces: Mapping[bytes, int], now_ms: int) -> int:
+        """Let entries leave that have won in an auction, or can't follow what has; return how many.
+
+        Args:
+            nonces: greatest nonce with which each sender has won; who has nothing here changes nothing.
+            now_ms: Unix milliseconds.
+        Raises:
+            StorageError: the journal failed; :meth:`forget` follows.
+        """
+        self.refresh(connection)
+        here = {sender: nonce for sender, nonce in nonces.items() if self.pool.waits_for(sender)}
+        gone = [entry.leaf.txid for sender, nonce in here.items() for entry in self.pool.settle(sender, nonce)]
+        journal.leave(connection, self._number, WON, now_ms, gone)
+        journal.seal_nonces(connection, self._number, here.items())
         return len(gone)
 
     def reprice(self, connection: Connection, base_fee_wei: int) -> None:

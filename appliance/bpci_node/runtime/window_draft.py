@@ -101,6 +101,11 @@ class TargetChain:
     header: AuctionHeader | None = field(default=None, repr=False)
     """The last final header."""
 
+    def stand_on(self, sequence: int, digest: bytes, epoch: int) -> None:
+        """Take what the ledger knows of a later header."""
+        self.sequence, self.digest, self.epoch = sequence, digest, epoch
+        self.header, self.carried = None, ()
+
     def extend(self, header: AuctionHeader, carried: Sequence[Carried]) -> None:
         """Take a header that is final."""
         self.sequence, self.digest, self.epoch = header.sequence, header.digest(), header.epoch
@@ -189,9 +194,11 @@ def draft_header(
     if tuple(sorted(item.entry.leaf.txid for item in forced)) != wanted:
         raise FormatError("the forced entries are not those that the lists name", code="seat.proposal")
     opened, parcels = revealed.candidates(seats), revealed.parcels(seats)
-    candidates = [*(item.candidate for item in chain.carried), *opened, *forced, *public]
+    # Carrying ends with the epoch, also where its last header did not become final.
+    carried = chain.carried if chain.epoch == epoch.number else ()
+    candidates = [*(item.candidate for item in carried), *opened, *forced, *public]
     selection = select_window(candidates, terms, parcels=parcels, carry=next_committee is None)
-    stakes = [item.stake for item in chain.carried]
+    stakes = [item.stake for item in carried]
     stakes += [Stake(commit.commit_id, commit.account, commit.tier) for commit in revealed.commits]
     outcomes = outcomes_of(stakes, selection, terms, lambda stake: forfeit(stake, window.target))
     count = len(revealed.commits)

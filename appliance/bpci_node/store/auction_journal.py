@@ -17,82 +17,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bpci_node.errors import StorageError
+from bpci_node.store.auction_schema import open_auctions
 from bpci_node.store.database import open_reader, translated
 from bpci_node.store.writer import Writer
 
 T = TypeVar("T")
 
 FILE_NAME = "auction.db"
-APPLICATION_ID = 0x42504941
-"""``BPIA``, in the file's header."""
-VERSION = 1
 KEPT_EVENTS = 100_000
 """Events of the stream that stay, so that a subscriber may come back to where it was."""
 _PRUNE_EVERY = 1_000
-
-_SCHEMA = """
-CREATE TABLE windows (
-    target TEXT NOT NULL,
-    qlock_ms INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    epoch INTEGER NOT NULL,
-    stage TEXT NOT NULL,
-    commit_set BLOB,
-    set_certificate BLOB,
-    header BLOB,
-    certificate BLOB,
-    PRIMARY KEY (target, qlock_ms, number)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE commits (
-    target TEXT NOT NULL,
-    qlock_ms INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    arrival_us INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (target, qlock_ms, number, seq)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE reveals (
-    target TEXT NOT NULL,
-    qlock_ms INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    commit_id BLOB NOT NULL,
-    arrival_us INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    receipt BLOB NOT NULL,
-    PRIMARY KEY (target, qlock_ms, number, commit_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE carried (
-    target TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (target, position)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE bundles (
-    digest BLOB PRIMARY KEY,
-    target TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    UNIQUE (target, sequence)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    body BLOB NOT NULL
-) STRICT;
-CREATE TABLE mock_settlements (
-    header_digest BLOB PRIMARY KEY,
-    ledger_id TEXT NOT NULL,
-    data BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE events (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    target TEXT NOT NULL,
-    data BLOB NOT NULL
-) STRICT;
-CREATE INDEX window_stage ON windows (stage);
-"""
+KEPT_EPOCHS = 32
+"""Epochs whose windows stay: as many as the ledger keeps committees of."""
+KEPT_MATERIAL = 4
+"""Epochs whose commits and reveals stay: settlement and refunds are over after that."""
+KEPT_BUNDLES = 100_000
+"""Bundles of one target that stay, at most."""
+KEPT_BUNDLE_BYTES = 16 << 30
+"""Bytes of a target's bundles that stay, at most; the last one always does."""
 
 OPEN, CERTIFIED, PROPOSED, FINAL, VOID = "open", "certified", "proposed", "final", "void"
 """Stages of a window: commits come in; its set is certified; a header was proposed; it is final; it failed."""
@@ -101,6 +43,10 @@ STAGES = (OPEN, CERTIFIED, PROPOSED, FINAL, VOID)
 _SELECT_WINDOW = (
     "SELECT target, qlock_ms, number, epoch, stage, commit_set, set_certificate, header, certificate FROM windows"
 )
+
+_DELETE_PROPOSAL = "DELETE FROM proposals WHERE target = ? AND qlock_ms = ? AND number = ?"
+
+_IS_COMPLETE = "(target, qlock_ms, number) NOT IN (SELECT target, qlock_ms, number FROM proposals)"
 
 WindowKey = tuple[str, int, int]
 """Target, class in milliseconds, index."""
@@ -142,7 +88,7 @@ class AuctionJournal:
             StorageError: it can't be opened, or belongs to something else (``storage.*``).
         """
         self.path = directory / FILE_NAME
-        connection = _open(self.path)
+        connection = open_auctions(self.path)
         try:
             self._reader = open_reader(self.path)
         except BaseException:
@@ -207,6 +153,7 @@ class AuctionJournal:
         header: bytes | None = None,
         certificate: bytes | None = None,
         carried: Sequence[bytes] | None = None,
+        proposal: bytes | None = None,
         event: tuple[str, bytes] | None = None,
     ) -> Future[int | None]:
         """Bring a window to a stage; what is ``None`` stays as it was. The future holds the event's number.
@@ -216,6 +163,7 @@ class AuctionJournal:
 
         Args:
             carried: entries that found no room, which take the place of those of the target's windows before.
+            proposal: what its header was made of; it stays until :meth:`complete`.
             event: kind and data of what subscribers are told.
         """
 
@@ -229,6 +177,10 @@ class AuctionJournal:
                 " certificate = coalesce(excluded.certificate, certificate)",
                 (*key, epoch, stage, commit_set, set_certificate, header, certificate, FINAL, VOID, FINAL),
             )
+            if proposal is not None:
+                connection.execute("INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?)", (*key, proposal))
+            if stage == VOID:
+                connection.execute(_DELETE_PROPOSAL, key)
             if carried is not None:
                 connection.execute("DELETE FROM carried WHERE target = ?", (key[0],))
                 rows = [(key[0], position, data) for position, data in enumerate(carried)]
@@ -240,7 +192,26 @@ class AuctionJournal:
     def windows(self, *stages: str) -> list[StoredWindow]:
         """Return the windows in one of these stages, in order."""
         rows = [row for stage in stages for row in self._query(f"{_SELECT_WINDOW} WHERE stage = ?", (stage,))]
-        return [StoredWindow(tuple(row[:3]), *row[3:]) for row in sorted(rows, key=lambda row: row[:3])]
+        return _stored(rows)
+
+    def windows_of(self, epoch: int) -> list[StoredWindow]:
+        """Return the windows of an epoch, in order."""
+        return _stored(self._query(f"{_SELECT_WINDOW} WHERE epoch = ?", (epoch,)))
+
+    def latest_final(self) -> list[StoredWindow]:
+        """Return the windows with a final header of each target's last epoch that has any, in order."""
+        last = "SELECT target, max(epoch) FROM windows WHERE stage = ? GROUP BY target"
+        return _stored(self._query(f"{_SELECT_WINDOW} WHERE (target, epoch) IN ({last}) AND stage = ?", (FINAL, FINAL)))
+
+    def proposal(self, key: WindowKey) -> bytes | None:
+        """Return what a window's header was made of, until the window is complete."""
+        rows = self._query("SELECT data FROM proposals WHERE target = ? AND qlock_ms = ? AND number = ?", key)
+        return rows[0][0] if rows else None
+
+    def incomplete(self) -> list[StoredWindow]:
+        """Return the windows whose header is final and whose bundle is not stored yet, in order."""
+        sql = f"{_SELECT_WINDOW} NATURAL JOIN proposals WHERE stage = ?"
+        return _stored(self._query(sql, (FINAL,)))
 
     def window(self, key: WindowKey) -> StoredWindow | None:
         """Return one window."""
@@ -285,44 +256,63 @@ class AuctionJournal:
 
     def add_bundle(self, digest: bytes, target: str, sequence: int, data: bytes, event: bytes) -> Future[int | None]:
         """Store a bundle and announce it; one that is there already is neither stored nor announced twice."""
+        row = (digest, target, sequence, data)
+        return self._write(lambda connection: self._insert_bundle(connection, row, event))
 
-        def write(connection: sqlite3.Connection) -> int | None:
-            values = (digest, target, sequence, data)
-            if connection.execute("INSERT OR IGNORE INTO bundles VALUES (?, ?, ?, ?)", values).rowcount == 0:
-                return None
-            return self._insert_event(connection, "bundle", target, event)
-
-        return self._write(write)
+    def _insert_bundle(
+        self, connection: sqlite3.Connection, row: tuple[bytes, str, int, bytes], event: bytes
+    ) -> int | None:
+        if connection.execute("INSERT OR IGNORE INTO bundles VALUES (?, ?, ?, ?)", row).rowcount == 0:
+            return None
+        return self._insert_event(connection, "bundle", row[1], event)
 
     def bundle(self, digest: bytes) -> bytes | None:
         """Return the bundle of a header, by the header's digest."""
         rows = self._query("SELECT data FROM bundles WHERE digest = ?", (digest,))
         return rows[0][0] if rows else None
 
-    def bundles(self, target: str, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
-        """Return bundles of a target: sequence, digest, data; those after one sequence number of its chain."""
+    def complete(
+        self,
+        key: WindowKey,
+        digest: bytes,
+        sequence: int,
+        data: bytes,
+        event: bytes,
+        *,
+        owed: Sequence[tuple[str, bytes]] = (),
+        mock: tuple[str, bytes] | None = None,
+    ) -> Future[int | None]:
+        """Store a final window's bundle, announce it, and remember how it is settled: all of it, or nothing.
+
+        Args:
+            owed: kinds and encoded bodies of commands that must reach the ledger.
+            mock: ledger id and record of a settlement that moves no value.
+        """
+
+        def write(connection: sqlite3.Connection) -> int | None:
+            if connection.execute(_DELETE_PROPOSAL, key).rowcount == 0:
+                return None
+            connection.executemany("INSERT INTO outbox (kind, body) VALUES (?, ?)", owed)
+            if mock is not None:
+                connection.execute("INSERT OR IGNORE INTO mock_settlements VALUES (?, ?, ?)", (digest, *mock))
+            return self._insert_bundle(connection, (digest, key[0], sequence, data), event)
+
+        return self._write(write)
+
+    def bundles(self, target: str, after: int, limit: int) -> list[tuple[int, bytes, int]]:
+        """Return which bundles of a target there are after a number of its chain: sequence, digest, bytes."""
         return self._query(
-            "SELECT sequence, digest, data FROM bundles WHERE target = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            "SELECT sequence, digest, length(data) FROM bundles WHERE target = ? AND sequence > ?"
+            " ORDER BY sequence LIMIT ?",
             (target, after, limit),
         )
 
-    def last_bundle(self, target: str) -> tuple[int, bytes, bytes] | None:
-        """Return the target's last bundle."""
-        rows = self._query(
-            "SELECT sequence, digest, data FROM bundles WHERE target = ? ORDER BY sequence DESC LIMIT 1", (target,)
-        )
-        return tuple(rows[0]) if rows else None
+    def bundle_sequences(self, target: str, after: int) -> set[int]:
+        """Return which numbers of a target's chain after one of them have their bundle here."""
+        rows = self._query("SELECT sequence FROM bundles WHERE target = ? AND sequence > ?", (target, after))
+        return {row[0] for row in rows}
 
     # What is owed
-
-    def owe(self, kind: str, body: bytes) -> Future[int]:
-        """Remember a command that must reach the ledger; the future holds its number."""
-
-        def write(connection: sqlite3.Connection) -> int:
-            row = connection.execute("INSERT INTO outbox (kind, body) VALUES (?, ?)", (kind, body)).lastrowid
-            return int(row or 0)
-
-        return self._write(write)
 
     def owed(self, limit: int = 100) -> list[tuple[int, str, bytes]]:
         """Return the oldest commands that must reach the ledger: number, kind, encoded body."""
@@ -333,15 +323,6 @@ class AuctionJournal:
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM outbox WHERE id = ?", (number,))
-
-        return self._write(write)
-
-    def add_mock_settlement(self, header_digest: bytes, ledger_id: str, data: bytes) -> Future[bool]:
-        """Store a settlement that moves no value; the future says whether it is new."""
-
-        def write(connection: sqlite3.Connection) -> bool:
-            values = (header_digest, ledger_id, data)
-            return connection.execute("INSERT OR IGNORE INTO mock_settlements VALUES (?, ?, ?)", values).rowcount == 1
 
         return self._write(write)
 
@@ -378,62 +359,42 @@ class AuctionJournal:
         return int(row or 0)
 
     def prune(self, epoch: int) -> Future[int]:
-        """Let go of commits and reveals of finished windows of epochs before ``epoch``; the future says how many."""
+        """Let go of what nobody needs in ``epoch`` any more; the future says of how many rows.
+
+        Commits and reveals stay for :data:`KEPT_MATERIAL` epochs, windows for :data:`KEPT_EPOCHS`, and windows whose
+        bundle is not stored yet with everything. The guard of votes is another file, and remembers for itself.
+        """
 
         def write(connection: sqlite3.Connection) -> int:
             gone = 0
             for table in ("commits", "reveals"):
                 gone += connection.execute(
-                    f"DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM windows w WHERE w.target = {table}.target"  # noqa: S608 - our own names
-                    f" AND w.qlock_ms = {table}.qlock_ms AND w.number = {table}.number AND w.epoch < ?"
-                    " AND w.stage IN (?, ?))",
-                    (epoch, FINAL, VOID),
+                    f"DELETE FROM {table} WHERE (target, qlock_ms, number) IN"  # noqa: S608 - our own names
+                    f" (SELECT target, qlock_ms, number FROM windows WHERE epoch < ? AND {_IS_COMPLETE})",
+                    (epoch - KEPT_MATERIAL,),
                 ).rowcount
-            return gone
+            sql = f"DELETE FROM windows WHERE epoch < ? AND {_IS_COMPLETE}"  # noqa: S608 - our own names
+            gone += connection.execute(sql, (epoch - KEPT_EPOCHS,)).rowcount
+            for (target,) in connection.execute("SELECT DISTINCT target FROM bundles").fetchall():
+                gone += _prune_bundles(connection, target)
+            sql = "DELETE FROM mock_settlements WHERE header_digest NOT IN (SELECT digest FROM bundles)"
+            return gone + connection.execute(sql).rowcount
 
         return self._write(write)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Open the file for writing, and make its tables when it is new."""
-    with translated(path):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            version = _require_ours(connection, path)
-            for pragma in (
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                "fullfsync=ON",
-                "trusted_schema=OFF",
-                "temp_store=MEMORY",
-                "busy_timeout=2000",
-            ):
-                connection.execute(f"PRAGMA {pragma}").fetchall()
-            if version == 0:
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={VERSION}")
-                connection.execute("COMMIT")
-            path.chmod(0o600)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+def _stored(rows: Iterable[Any]) -> list[StoredWindow]:
+    return [StoredWindow(tuple(row[:3]), *row[3:]) for row in sorted(rows, key=lambda row: row[:3])]
 
 
-def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of the file's tables, 0 for a new one."""
-    version, application = (
-        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("user_version", "application_id")
-    )
-    if application not in (0, APPLICATION_ID):
-        raise StorageError(f"{path} is a database of another application", code="storage.foreign")
-    if version > VERSION:
-        raise StorageError(
-            f"{path} has version {version}, this program reads up to {VERSION}",
-            code="storage.newer",
-            hint="Run the newer version of bpci that wrote it.",
-        )
-    return version
+def _prune_bundles(connection: sqlite3.Connection, target: str) -> int:
+    left = KEPT_BUNDLE_BYTES
+    rows = connection.execute(
+        "SELECT sequence, length(data) FROM bundles WHERE target = ? ORDER BY sequence DESC", (target,)
+    ).fetchall()
+    for position, (sequence, size) in enumerate(rows):
+        left -= size
+        if position and (left < 0 or position >= KEPT_BUNDLES):
+            sql = "DELETE FROM bundles WHERE target = ? AND sequence <= ?"
+            return connection.execute(sql, (target, sequence)).rowcount
+    return 0

@@ -309,14 +309,19 @@ def append_bundle(
     )
     leave(connection, number, bundle.sequence, now_ms, txids)
     leave(connection, number, REPLACED, now_ms, superseded)
+    seal_nonces(connection, number, nonces)
+    connection.executemany(
+        "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)",
+        [(number, key, bundle.sequence, epoch_check(number, key, bundle.sequence)) for key in keys],
+    )
+
+
+def seal_nonces(connection: Connection, number: int, nonces: Iterable[tuple[bytes, int]]) -> None:
+    """Write the greatest sealed nonce of each of these senders; ``number`` is that of the target."""
     connection.executemany(
         # Text, because a nonce may exceed what a signed 64-bit column holds.
         "INSERT OR REPLACE INTO sealed_nonces VALUES (?, ?, ?, ?)",
         [(number, sender, str(nonce), nonce_check(number, sender, str(nonce))) for sender, nonce in nonces],
-    )
-    connection.executemany(
-        "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)",
-        [(number, key, bundle.sequence, epoch_check(number, key, bundle.sequence)) for key in keys],
     )
 
 

@@ -25,6 +25,9 @@ EVICTED = -2
 SPENT = -3
 """Its target chain has used its nonce, or its sender can't pay for it any more."""
 
+WON = -4
+"""It runs in a window of an auction, or another entry of its sender that does has its nonce or a later one."""
+
 SEQ_BITS = 48
 """An id is ``target number << SEQ_BITS | arrival number``: ids of one target are in the order of arrival."""
 
@@ -33,7 +36,7 @@ REPAIR = "Stop the node and run 'bpci node repair': it keeps a copy, saves what 
 
 _UINT32 = 0xFFFF_FFFF
 _DEPARTURE = Struct(">qq")
-_STATES = {REPLACED: "replaced", CANCELLED: "cancelled", EVICTED: "evicted", SPENT: "spent"}
+_STATES = {REPLACED: "replaced", CANCELLED: "cancelled", EVICTED: "evicted", SPENT: "spent", WON: "won"}
 
 WaitingRow: TypeAlias = tuple[int, int, bytes, bytes, bytes, int, bytes, int, int, bytes]
 """``(id, arrival_ms, txid, sender, previous, is_bound, facts, row_check, raw_check, raw)``."""

@@ -13,6 +13,7 @@ from bpci_node.auction.certificate import Certificate, count_votes
 from bpci_node.auction.commit import Commit, encode_commits
 from bpci_node.auction.commit_set import CommitSet
 from bpci_node.auction.header import AuctionHeader
+from bpci_node.auction.lines import Lines
 from bpci_node.auction.notary_book import NotaryBook
 from bpci_node.auction.offences import forfeit_of
 from bpci_node.auction.reveal import Reveal, encode_reveals
@@ -29,6 +30,7 @@ from bpci_node.runtime.auction_messages import sign_proposal
 from bpci_node.runtime.auction_peers import OwnSeat
 from bpci_node.runtime.ledger_clock import LedgerClock
 from bpci_node.runtime.notary import Notary
+from bpci_node.runtime.public_pool import PublicPool
 from bpci_node.runtime.window_draft import Proposal, Sealed, TargetChain, draft_header
 from bpci_node.store.auction_journal import AuctionJournal
 from bpci_node.store.vote_guard import VoteGuard
@@ -100,8 +102,10 @@ class Panel:
             guard=VoteGuard(home / "votes"),
             clock=LedgerClock(0, wall_us=lambda: self.now_us, monotonic_us=lambda: self.now_us),
             chains={TARGET: TargetChain()},
+            pool=PublicPool({}),
             keys_of=lambda name: tuple(bidder(n).public_key for n in range(12) if account(n) == name),
             forfeit=self.forfeit,
+            lines=Lines(),
             refresh_lines=open_lines,
             next_committee=lambda: None,
         )
