@@ -1,18 +1,21 @@
 """The guardians halt the auctions and let them go on, among real validator processes."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from bpci_node.auction.commit import encode_commits
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.window import window_at
+from bpci_node.chain.emergency import GRACE_MS
 from bpci_node.errors import BpciError
 from bpci_node.network.auction_client import AuctionClient
 from bpci_node.primitives.keys import LocalSigner
-from tests.integration.auction_network import TARGET, Bidder, bid, early, start_network
+from tests.integration.auction_network import TARGET, TERMS, Bidder, bid, early, start_network
 
 CAUSE = {"reasons": bytes(32)}
 
@@ -53,7 +56,7 @@ def test_a_halt_refuses_commits_seals_or_refunds_what_is_open_and_is_said_until_
         since = network.overview()["halt"]["from_us"]
         assert window.opens_us < since < ahead.opens_us
 
-        later = window_at(TARGET, 100, client.overview()["time_us"] + 2_000_000)
+        later = window_at(TARGET, 100, client.overview()["time_us"] + 500_000)
         (refused,) = client.send_commits(encode_commits([bidder.prepare(later, raws[5])]))
         assert refused.code == "window.halted"
         problem = network.wait_for(lambda: refusal(bidder, client, overview["epoch"]), seconds=5, what="a refusal")
@@ -87,3 +90,31 @@ def test_a_halt_refuses_commits_seals_or_refunds_what_is_open_and_is_said_until_
         assert all(isinstance(item, bytes) for item in results), results
         network.wait_for(lambda: client.window(again)["stage"] == "final", seconds=15, what="a final header again")
     assert "bpci_auction_halted 0.0" in httpx.get(f"{coordinator}/metrics").text
+
+
+@pytest.mark.long
+def test_a_minute_into_a_halt_every_bond_can_be_taken_back(
+    start: Callable[..., Any], tmp_path: Path, raws: list[bytes]
+) -> None:
+    network = start_network(start, tmp_path, epoch_ms=24_000, reveal_ms=3_000, seal_ms=3_000)
+    bidder = Bidder(network, LocalSigner(b"\x09" * 32))
+    bidder.fund()
+    whole = network.escrow(bidder.account)
+    overview = network.wait_for(lambda: early(network), what="the beginning of an epoch")
+    epoch = overview["epoch"]
+    with AuctionClient(network.coordinator(overview)) as client:
+        network.wait_for(lambda: bidder.open_line(client, epoch, 3), seconds=10, what="a line")
+        ahead = window_at(TARGET, 100, client.overview()["time_us"] + 4_000_000)
+        (taken,) = client.send_commits(encode_commits([bidder.prepare(ahead, raws[0])]))
+        assert isinstance(taken, bytes), taken
+        network.submit(network.guardian, "auction.halt", CAUSE)
+        halted_at = time.monotonic()
+    bond = TERMS.tiers[0].bond
+    assert network.escrow(bidder.account) == whole - 3 * bond
+    line = {"epoch": epoch, "target": TARGET, "tier": 0}
+    with pytest.raises(BpciError) as early_one:
+        network.submit(bidder.signer, "auction.reclaim", line)
+    assert early_one.value.code == "auction.early"
+    time.sleep(max(0.0, halted_at + GRACE_MS / 1000 + 1 - time.monotonic()))
+    network.submit(bidder.signer, "auction.reclaim", line)
+    assert network.wait_for(lambda: network.escrow(bidder.account) == whole, seconds=10, what="the bonds")
