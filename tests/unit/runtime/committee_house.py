@@ -57,6 +57,7 @@ class House:
         self.now_us = 0
         self.down: set[int] = set()
         self.deaf: set[str] = set()
+        self.known = 20
         self.following: Committee | None = None
         self.is_completing = True
         self.finished: list[tuple[Sealed, Certificate]] = []
@@ -165,7 +166,7 @@ class House:
         return LedgerClock(0, wall_us=lambda: self.now_us, monotonic_us=lambda: self.now_us)
 
     def keys_of(self, name: str) -> tuple[bytes, ...]:
-        return tuple(bidder(number).public_key for number in range(20) if account(number) == name)
+        return tuple(bidder(number).public_key for number in range(self.known) if account(number) == name)
 
     def open(self, lines: Lines) -> None:
         for number in range(20):

@@ -4,21 +4,23 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.candidates import Origin
-from bpci_node.auction.commit import encode_commits
+from bpci_node.auction.commit import encode_commits, sign_commit
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.verify_auction import verify_auction
 from bpci_node.auction.window import WindowId
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.native import sign_native
 from bpci_node.primitives import codec
+from bpci_node.runtime.auction_value import value_of
 from bpci_node.store.auction_journal import CERTIFIED, FINAL, PROPOSED, VOID
-from tests.unit.auction.scene import LEDGER_ID, TARGET, WINDOW, bid, bidder
+from tests.unit.auction.scene import LEDGER_ID, TARGET, WINDOW, Bid, account, bid, bidder
 from tests.unit.runtime.committee_house import COMMITTEE, House
 
 NEXT = replace(WINDOW, index=WINDOW.index + 1)
@@ -220,3 +222,32 @@ def test_what_was_owed_names_the_header_of_the_ledger(house: House) -> None:
     header = header_of(asyncio.run(house.run([bid(1)])).header)
     ((_, _, body),) = house.journals[0].owed()
     assert AuctionHeader.decode(codec.decode(body)["header"]) == header
+
+
+def test_play_needs_no_bond_moves_nothing_and_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"auction_contribution_bps": 500, "auction_committee_bps": 1_000}
+    monkeypatch.setattr("bpci_node.runtime.auction_value.load_parameter", lambda _, name: rates[name])
+    monkeypatch.setattr("bpci_node.runtime.auction_value.partners_of", lambda *_: ({}, {}))
+    machine = SimpleNamespace(state=None)
+    house = House(tmp_path, value=value_of("testnet", LEDGER_ID, cast("Any", SimpleNamespace(current=lambda: machine))))
+    try:
+        assert house.frame.ledger_id.startswith("mock:")
+        played = bid(30, fee=70, ledger_id=house.frame.ledger_id)
+        commit = sign_commit(
+            bidder(30),
+            ledger_id=house.frame.ledger_id,
+            window=WINDOW,
+            digest=played.commit.digest,
+            account=account(30),
+            tier=1,
+        )
+        house.known = 40
+        reveal = replace(played.reveal, commit_id=commit.commit_id)
+        header = header_of(asyncio.run(house.run([Bid(commit, reveal)])).header)
+        assert (header.ledger_id, header.count) == (house.frame.ledger_id, 1)
+        assert house.journals[0].owed() == []
+        ((digest, ledger_id, record),) = house.journals[0].mock_settlements()
+        assert (digest, ledger_id) == (header.digest(), house.frame.ledger_id)
+        assert codec.decode(record)["revenue"] == 600
+    finally:
+        house.close()
