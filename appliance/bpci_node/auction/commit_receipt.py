@@ -15,18 +15,17 @@ from cbor2 import dumps
 
 from bpci_node.auction.batch_signature import BatchSignature, sign_batch, verify_batched
 from bpci_node.auction.commit import Commit
+from bpci_node.auction.statement import Statement, read_head
 from bpci_node.auction.window import WindowId
 from bpci_node.errors import BpciError, ProofError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer
-from bpci_node.primitives.names import LEDGER_ID_FORM
 
 SIGNATURE_CONTEXT = "bpci 2026 auction commit receipt v1"
 START_CONTEXT = "bpci 2026 auction commit order start v1"
 ORDER_CONTEXT = "bpci 2026 auction commit order v1"
-VERSION = 1
 MAX_BYTES = 1_536
 """Longest receipt that is read."""
 
@@ -60,13 +59,9 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class CommitReceipt:
+class CommitReceipt(Statement):
     """What the coordinator acknowledges about one commit."""
 
-    ledger_id: str
-    epoch: int
-    """The epoch whose coordinator signed."""
-    window: WindowId
     commit_id: bytes
     """32 bytes."""
     seq: int
@@ -82,11 +77,7 @@ class CommitReceipt:
 
     def statement(self) -> dict[str, Any]:
         """Return what is signed."""
-        return {
-            "v": VERSION,
-            "ledger_id": self.ledger_id,
-            "epoch": self.epoch,
-            "window": self.window.as_list(),
+        return self.head() | {
             "commit_id": self.commit_id,
             "seq": self.seq,
             "previous": self.previous,
@@ -134,11 +125,8 @@ class CommitReceipt:
         """
         value = codec.decode(data, max_bytes=MAX_BYTES)
         fields = Fields(value, _NAMES, what="a commit's receipt", code="commit.receipt")
-        fields.version(VERSION)
         return cls(
-            ledger_id=fields.text("ledger_id", LEDGER_ID_FORM, "a ledger id"),
-            epoch=fields.integer("epoch"),
-            window=WindowId.from_list(fields.raw("window")),
+            *read_head(fields),
             commit_id=fields.blob("commit_id", 32),
             seq=fields.integer("seq"),
             previous=fields.blob("previous", 32),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from bpci_node.auction.commit_receipt import CommitReceipt, next_running_hash, order_start
+from bpci_node.auction.statement import Statement, read_head
 from bpci_node.auction.window import MAX_COMMITS, WindowId
 from bpci_node.errors import ProofError
 from bpci_node.primitives import codec
@@ -18,11 +19,9 @@ from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
 from bpci_node.primitives.merkle import audit_path, leaf_hash, root_of, verify_inclusion
-from bpci_node.primitives.names import LEDGER_ID_FORM
 
 SIGNATURE_CONTEXT = "bpci 2026 auction commit set v1"
 DIGEST_CONTEXT = "bpci 2026 auction commit set digest v1"
-VERSION = 1
 MAX_BYTES = 1_024
 """Longest set that is read; its commits travel beside it."""
 
@@ -41,12 +40,9 @@ _NAMES = (
 
 
 @dataclass(frozen=True, slots=True)
-class CommitSet:
+class CommitSet(Statement):
     """What stands for all commits of a window."""
 
-    ledger_id: str
-    epoch: int
-    window: WindowId
     count: int
     """Number of commits, 0 to ``MAX_COMMITS``; they are numbered from ``window.first_seq`` on."""
     root: bytes
@@ -62,11 +58,7 @@ class CommitSet:
 
     def signed_value(self) -> dict[str, Any]:
         """Return what the signature covers: everything but itself."""
-        return {
-            "v": VERSION,
-            "ledger_id": self.ledger_id,
-            "epoch": self.epoch,
-            "window": self.window.as_list(),
+        return self.head() | {
             "count": self.count,
             "root": self.root,
             "running_hash": self.running_hash,
@@ -91,11 +83,8 @@ class CommitSet:
         """
         value = codec.decode(data, max_bytes=MAX_BYTES)
         fields = Fields(value, _NAMES, what="a set of commits", code="commit.set")
-        fields.version(VERSION)
         return cls(
-            ledger_id=fields.text("ledger_id", LEDGER_ID_FORM, "a ledger id"),
-            epoch=fields.integer("epoch"),
-            window=WindowId.from_list(fields.raw("window")),
+            *read_head(fields),
             count=fields.integer("count", 0, MAX_COMMITS),
             root=fields.blob("root", 32),
             running_hash=fields.blob("running_hash", 32),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-from bpci_node.auction.window import WindowId
+from bpci_node.auction.statement import Statement, read_head
 from bpci_node.chain.committee import MAX_SEATS
 from bpci_node.errors import BpciError, FormatError, ProofError
 from bpci_node.primitives import merkle
@@ -18,11 +18,9 @@ from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
-from bpci_node.primitives.names import LEDGER_ID_FORM
 
 SIGNATURE_CONTEXT = "bpci 2026 auction inclusion list v1"
 DIGEST_CONTEXT = "bpci 2026 auction inclusion list digest v1"
-VERSION = 1
 MAX_LISTED = 256
 """Transactions that one inclusion list names, at most."""
 MAX_FORCED = MAX_SEATS * MAX_LISTED
@@ -37,12 +35,9 @@ _NAMES = ("v", "ledger_id", "epoch", "window", "seat", "txids", "signature")
 
 
 @dataclass(frozen=True, slots=True)
-class InclusionList:
+class InclusionList(Statement):
     """Entries of the public pool that one notary wants in a window."""
 
-    ledger_id: str
-    epoch: int
-    window: WindowId
     seat: int
     """The notary's seat."""
     txids: tuple[bytes, ...]
@@ -52,11 +47,7 @@ class InclusionList:
 
     def unsigned_map(self) -> dict[str, Any]:
         """Return the map without the signature."""
-        return {
-            "v": VERSION,
-            "ledger_id": self.ledger_id,
-            "epoch": self.epoch,
-            "window": self.window.as_list(),
+        return self.head() | {
             "seat": self.seat,
             "txids": b"".join(self.txids),
         }
@@ -90,14 +81,11 @@ class InclusionList:
             FormatError: ``list.format``, ``window.format``.
         """
         fields = Fields(value, _NAMES, what="an inclusion list", code=_CODE)
-        fields.version(VERSION)
         txids = split_hashes(fields.blob_up_to("txids", 32 * MAX_LISTED), "an inclusion list", _CODE)
         if list(txids) != sorted(set(txids)):
             raise fields.wrong("needs ascending transactions, each once, in 'txids'")
         return cls(
-            ledger_id=fields.text("ledger_id", LEDGER_ID_FORM, "a ledger id"),
-            epoch=fields.integer("epoch"),
-            window=WindowId.from_list(fields.raw("window")),
+            *read_head(fields),
             seat=fields.integer("seat", 0, MAX_SEATS - 1),
             txids=txids,
             signature=fields.blob("signature", 64),

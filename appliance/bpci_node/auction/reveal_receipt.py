@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from bpci_node.auction.batch_signature import BatchSignature, sign_batch, verify_batched
+from bpci_node.auction.statement import Statement, read_head
 from bpci_node.auction.window import MAX_COMMITS, WindowId
 from bpci_node.chain.committee import Committee
 from bpci_node.errors import BpciError, FormatError, ProofError
@@ -19,12 +20,10 @@ from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import Signer, sign_object, verify_object
-from bpci_node.primitives.names import LEDGER_ID_FORM
 
 RECEIPT_CONTEXT = "bpci 2026 auction reveal receipt v1"
 LIST_CONTEXT = "bpci 2026 auction reveal list v1"
 LIST_DIGEST_CONTEXT = "bpci 2026 auction reveal list digest v1"
-VERSION = 1
 MAX_RECEIPT_BYTES = 1_536
 """Longest receipt that is read."""
 MAX_LIST_BYTES = MAX_COMMITS // 8 + 512
@@ -36,12 +35,9 @@ _LIST_NAMES = ("v", "ledger_id", "epoch", "window", "set_digest", "seat", "revea
 
 
 @dataclass(frozen=True, slots=True)
-class RevealReceipt:
+class RevealReceipt(Statement):
     """What a notary acknowledges about one reveal: it opens its commit, and was timely."""
 
-    ledger_id: str
-    epoch: int
-    window: WindowId
     set_digest: bytes
     """Digest of the certified set of the window, 32 bytes."""
     commit_id: bytes
@@ -55,11 +51,7 @@ class RevealReceipt:
 
     def statement(self) -> dict[str, Any]:
         """Return what is signed."""
-        return {
-            "v": VERSION,
-            "ledger_id": self.ledger_id,
-            "epoch": self.epoch,
-            "window": self.window.as_list(),
+        return self.head() | {
             "set_digest": self.set_digest,
             "commit_id": self.commit_id,
             "seat": self.seat,
@@ -82,11 +74,8 @@ class RevealReceipt:
             FormatError: not a receipt (``reveal.receipt``, ``window.format``).
         """
         fields = Fields(value, _RECEIPT_NAMES, what="a reveal's receipt", code="reveal.receipt")
-        fields.version(VERSION)
         return cls(
-            ledger_id=fields.text("ledger_id", LEDGER_ID_FORM, "a ledger id"),
-            epoch=fields.integer("epoch"),
-            window=WindowId.from_list(fields.raw("window")),
+            *read_head(fields),
             set_digest=fields.blob("set_digest", 32),
             commit_id=fields.blob("commit_id", 32),
             seat=fields.integer("seat", 0, _MAX_SEAT),
@@ -105,12 +94,9 @@ class RevealReceipt:
 
 
 @dataclass(frozen=True, slots=True)
-class RevealList:
+class RevealList(Statement):
     """Which commits of a certified set a notary holds timely reveals of."""
 
-    ledger_id: str
-    epoch: int
-    window: WindowId
     set_digest: bytes
     """Digest of the certified set, 32 bytes."""
     seat: int
@@ -122,11 +108,7 @@ class RevealList:
 
     def signed_value(self) -> dict[str, Any]:
         """Return what the signature covers: everything but itself."""
-        return {
-            "v": VERSION,
-            "ledger_id": self.ledger_id,
-            "epoch": self.epoch,
-            "window": self.window.as_list(),
+        return self.head() | {
             "set_digest": self.set_digest,
             "seat": self.seat,
             "revealed": self.revealed,
@@ -155,14 +137,11 @@ class RevealList:
         fields = Fields(
             codec.decode(data, max_bytes=MAX_LIST_BYTES), _LIST_NAMES, what="a list of reveals", code="reveal.list"
         )
-        fields.version(VERSION)
         revealed = fields.raw("revealed")
         if type(revealed) is not bytes or len(revealed) > MAX_COMMITS // 8:
             raise FormatError("a list of reveals has one bit for each commit", code="reveal.list")
         return cls(
-            ledger_id=fields.text("ledger_id", LEDGER_ID_FORM, "a ledger id"),
-            epoch=fields.integer("epoch"),
-            window=WindowId.from_list(fields.raw("window")),
+            *read_head(fields),
             set_digest=fields.blob("set_digest", 32),
             seat=fields.integer("seat", 0, _MAX_SEAT),
             revealed=revealed,
