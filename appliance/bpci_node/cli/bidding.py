@@ -43,6 +43,9 @@ POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 15.0
 """How long after a window's end what belongs to it is waited for: the bundle's proofs are made after the header."""
 
+_UNREADY = frozenset({"window.unknown", "reveal.uncertified"})
+"""What a notary says while the certificate over a window's set is on its way to it."""
+
 _Found = TypeVar("_Found")
 
 
@@ -330,45 +333,51 @@ def reveal(market: Market, kept: BidFile, notaries: int) -> list[BpciError]:
     shown = [bid for bid in kept.bids if bid.commit.commit_id in there]
     if not shown:
         raise RefusedError("none of these commits is in the window's set", code="reveal.unknown")
-    batch, taken, refused = encode_reveals([bid.reveal() for bid in shown]), 0, []
+    batch, taken = encode_reveals([bid.reveal() for bid in shown]), 0
+    held: set[bytes] = set()
+    problems: list[tuple[KeptBid, BpciError]] = []
+    until_us = phases_of(kept.window, market.overview.terms_of(kept.window.target)).reveal_ends_us
     # The coordinator comes last: it learns of a reveal soon enough from the notaries.
     order = [client for client in [*market.clients[1:], market.clients[0]] if client is not None]
     while order and not taken:
         chosen, order = order[:notaries], order[notaries:]
         with ThreadPoolExecutor(len(chosen)) as pool:
-            answers = list(pool.map(lambda client: _try_reveals(client, batch), chosen))
+            answers = list(pool.map(lambda client: _try_reveals(market, client, batch, until_us), chosen))
         for results in answers:
             taken += results is not None
-            refused += _keep_receipts(market, kept, shown, results or [])
+            for bid, answer in zip(shown, results or [], strict=False):
+                if not isinstance(answer, BpciError):
+                    _keep_receipt(market, kept, bid, answer)
+                elif answer.code != "reveal.duplicate":  # what another notary handed on to it, it has
+                    problems.append((bid, answer))
+                    continue
+                held.add(bid.commit.commit_id)
     kept.save()
     if not taken:
         raise UnreachableError("no notary could be reached", code="unreachable.auctions", hint="Reveal again, quickly.")
-    return refused
+    return [problem for bid, problem in problems if bid.commit.commit_id not in held]
 
 
-def _try_reveals(client: AuctionClient, batch: bytes) -> list[bytes | BpciError] | None:
-    """Return a notary's answers, None if it can't be reached."""
-    try:
-        return client.send_reveals(batch)
-    except UnreachableError:
-        return None
+def _try_reveals(market: Market, client: AuctionClient, batch: bytes, until_us: int) -> list[bytes | BpciError] | None:
+    """Return a notary's answers, None if it can't be reached; one that has not heard of the set yet is asked again."""
+    while True:
+        try:
+            answers = client.send_reveals(batch)
+        except UnreachableError:
+            return None
+        is_ready = any(not isinstance(item, BpciError) or item.code not in _UNREADY for item in answers)
+        if is_ready or market.overview.now_us() >= until_us:
+            return answers
+        time.sleep(POLL_SECONDS)
 
 
-def _keep_receipts(
-    market: Market, kept: BidFile, shown: Sequence[KeptBid], results: Sequence[bytes | BpciError]
-) -> list[BpciError]:
-    """Check and keep receipts of one notary; return why it refused. What another notary handed on to it, it has."""
-    refused = []
-    for bid, answer in zip(shown, results, strict=False):
-        if isinstance(answer, BpciError):
-            refused += [] if answer.code == "reveal.duplicate" else [answer]
-            continue
-        receipt = RevealReceipt.decode(answer)
-        verify_reveal_receipt(receipt, committee=market.committee, ledger_id=kept.ledger_id)
-        if receipt.commit_id != bid.commit.commit_id:
-            raise ProofError("a notary gave a receipt of another commit", code="reveal.receipt")
-        bid.reveals.append(answer)
-    return refused
+def _keep_receipt(market: Market, kept: BidFile, bid: KeptBid, answer: bytes) -> None:
+    """Check and keep a notary's receipt."""
+    receipt = RevealReceipt.decode(answer)
+    verify_reveal_receipt(receipt, committee=market.committee, ledger_id=kept.ledger_id)
+    if receipt.commit_id != bid.commit.commit_id:
+        raise ProofError("a notary gave a receipt of another commit", code="reveal.receipt")
+    bid.reveals.append(answer)
 
 
 def follow(market: Market, kept: BidFile) -> tuple[str, AuctionBundle | None]:

@@ -276,6 +276,19 @@ def test_what_a_notary_was_handed_by_another_one_is_no_refusal(tmp_path: Path) -
     assert [error.code for error in send_reveals(market([Validator(0), notary]), kept, 1)] == ["reveal.late"]
 
 
+def test_a_notary_that_has_not_heard_of_the_set_yet_is_asked_again_while_reveals_are_taken(tmp_path: Path) -> None:
+    kept, notary = kept_bids(tmp_path / "a.bid"), Validator(1)
+    early = iter([RefusedError("early", code="window.unknown"), RefusedError("early", code="reveal.uncertified")])
+    answer, notary.certified = notary.send_reveals, kept.certified
+    notary.send_reveals = lambda batch: [item] if (item := next(early, None)) else answer(batch)  # type: ignore[method-assign]  # early at first
+    assert send_reveals(market([Validator(0), notary]), kept, 1) == []
+    assert len(kept.bids[0].reveals) == 1
+    never = Validator(1)
+    never.answers = [RefusedError("never", code="window.unknown")]
+    late = market([Validator(0), never], WINDOW.opens_us + 500_000)
+    assert [error.code for error in send_reveals(late, kept_bids(tmp_path / "b.bid"), 1)] == ["window.unknown"]
+
+
 def test_a_receipt_that_another_notary_signed_is_refused(tmp_path: Path) -> None:
     kept = kept_bids(tmp_path / "a.bid")
     true, false = Validator(2, kept.certified), Validator(1, kept.certified)

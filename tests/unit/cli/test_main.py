@@ -68,6 +68,7 @@ def test_help_imports_nothing_heavy() -> None:
         "dao",
         "auction",
         "miner",
+        "notary",
     ],
 )
 def test_every_command_shows_examples(group: str, capsys: pytest.CaptureFixture[str]) -> None:
