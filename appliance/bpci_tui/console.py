@@ -184,10 +184,10 @@ def _auction_rows(state: State) -> list[str]:
     left = max(0, found["ends_us"] - found["time_us"]) // 1_000_000
     shown = f"epoch {found['epoch']}, {left} s more, {part}"
     if halt is not None and halt["from_us"] <= found["time_us"] < (halt["until_us"] or MAX_TIME):
-        shown = "HALTED by the guardians: windows that were open are settled, no new ones"
+        shown = "HALTED by the guardians: what was open is settled"
     last = {name: int(chain["sequence"]) for name, chain in sorted(found["chains"].items())}
-    ended = ", ".join(f"{name} number {number}" for name, number in last.items() if number)
-    rows = [_row("Auctions", shown), _row("Last windows", ended or "none yet")]
+    ended = ", ".join(f"{name}: {number} is final" for name, number in last.items() if number)
+    rows = [_row("Auctions", shown), _row("Windows", ended or "none yet")]
     whole, rest = divmod(state.earned or 0, 10**8)
     rows.append(_row("Earned", "unknown" if state.earned is None else f"{whole:,}.{rest:08d} BPI with its seats"))
     return rows

@@ -112,7 +112,7 @@ def _shown(**changes: object) -> str:
 def test_a_validator_shows_its_seat_its_windows_and_what_it_earned() -> None:
     text = _shown()
     assert "epoch 4, 9 s more, seat 0 of 4, coordinating" in text
-    assert "eip155:1 number 12" in text
+    assert "eip155:1: 12 is final" in text
     assert "none yet" in _shown(chains={})
     assert "0.00045901 BPI with its seats" in text
     assert "no seat" in _shown(seat=None, committee=[])
