@@ -46,7 +46,14 @@ TIME_MS = 1_770_000_000_000
 MARKS = bytes.fromhex("0001171819 1b203b405b 607b809b9f a0bbbfc0d8 f4f6f9fbff") + rb"""\"[]{}:,~.()/<>"""
 """Heads of CBOR items, and what separates things in text."""
 NAMES = (
-    *("auction commit", "auction commits", "auction receipt", "auction reveal", "auction reveal list"),
+    *(
+        "auction commit",
+        "auction commits",
+        "auction parcel",
+        "auction receipt",
+        "auction reveal",
+        "auction reveal list",
+    ),
     *("auction reveal receipt", "auction reveals", "auction set"),
     *("activation token", "archive", "block", "bundle", "certificate", "challenge", "challenge in a file"),
     *("checkpoint", "command", "credential", "document", "genesis", "invitation", "json", "key name"),
