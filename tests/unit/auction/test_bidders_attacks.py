@@ -252,3 +252,23 @@ def test_a_window_left_to_go_void_takes_nobodys_bond_and_brings_its_coordinator_
     after = panel.honest([bid(VICTIM, LATER, fee=61)], LATER)
     assert (after.draft.header.sequence, after.draft.header.commits) == (1, 1)
     assert standing(after, VICTIM) == Standing(330, (0,))
+
+
+def test_a_notarys_clock_that_is_stepped_either_way_opens_nothing_again(panel: Panel) -> None:
+    victim, late = bid(VICTIM, fee=60), bid(THIEF, fee=70)
+    revealed = panel.opened([victim, late])
+    panel.reveal(1, victim.reveal)
+    panel.at(WINDOW, "seal")
+    lists = panel.lists(revealed)
+    panel.at(WINDOW, "reveal")  # back
+    assert panel.reveal(1, late.reveal) == ["reveal.late"]
+    panel.at(LATER, "seal")  # far ahead, and back again
+    panel.at(WINDOW, "seal")
+    assert panel.lists(revealed) == lists
+    sealed = panel.seal(revealed, lists)
+    panel.at(WINDOW, "commit")
+    early = panel.propose(sealed.draft.header, lists, revealed)
+    assert (early.certificate, early.refused) == (None, dict.fromkeys(HONEST, "window.phase"))
+    panel.at(WINDOW, "seal")
+    assert panel.propose(sealed.draft.header, lists, revealed).certificate is not None
+    assert (standing(sealed, VICTIM), standing(sealed, THIEF)) == (Standing(300, (0,)), Standing(500, ()))
