@@ -22,7 +22,7 @@ from bpci_node.runtime.heartbeats import Heartbeats
 from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.node import Node
 from bpci_node.runtime.service import log_error, notify, watchdog_seconds
-from bpci_node.runtime.watchdog import Watchdog
+from bpci_node.runtime.watchdog import Watchdog, slowness
 
 log = logging.getLogger("bpci.node")
 
@@ -61,6 +61,7 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
         BpciError: it could not start.
     """
     gc.set_threshold(*COLLECTION)
+    pace = slowness()
     node = Node(config)
     try:
         loop = asyncio.get_running_loop()
@@ -69,6 +70,9 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
         faces = await open_faces(node)
         where = ", ".join(faces.addresses)
         log.info("node %s is ready at %s", did_of(node.signer.public_key), where)
+        period = watchdog_seconds()
+        if period is not None:
+            notify(WATCHDOG_USEC=int(period * pace * 1_000_000))
         notify(READY=1, STATUS=f"ready at {where}")
         keepers = [_keep_house(node), _keep_membership(node), _keep_pools(node)]
         keepers += [node.upkeep.run(), node.snapshots.run(), Heartbeats(node).run()]
@@ -76,8 +80,7 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
             keepers.append(node.followed.run())
         if config.validator is not None:
             keepers.append(_keep_auction(node, config.validator))
-        period = watchdog_seconds()
-        watchdog = None if period is None else Watchdog(period, is_alive=node.is_alive)
+        watchdog = None if period is None else Watchdog(period, is_alive=node.is_alive, pace=pace)
         if watchdog is not None:
             keepers.append(watchdog.beat())
         tasks = [asyncio.create_task(keeper) for keeper in keepers]

@@ -25,12 +25,25 @@ LOOP_PATIENCE_SECONDS = 3.0
 ROUND_SECONDS = 0.5
 BEAT_SECONDS = 0.2
 """How often a loop that gets on says so."""
+LOADING_SECONDS = 1.0
+"""Processor time in which a machine that is fast enough for that patience loads a node's modules; ours takes 0.6."""
+MOST_SLOWNESS = 20.0
+
+
+def slowness() -> float:
+    """Return how many times slower than such a machine this one is, 1 to :data:`MOST_SLOWNESS`.
+
+    To be asked when the modules are loaded and nothing else was done. On an emulated machine, or a very small one, what
+    is one long step would look like a hang.
+    """
+    return min(max(time.process_time() / LOADING_SECONDS, 1.0), MOST_SLOWNESS)
 
 
 class Silence:
     """How long a loop has had the machine and has not turned."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_seconds: float = LOOP_PATIENCE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
         self._beats = -1
         self.seconds = 0.0
 
@@ -50,20 +63,22 @@ class Silence:
     @property
     def is_too_long(self) -> bool:
         """Whether the loop hangs."""
-        return self.seconds >= LOOP_PATIENCE_SECONDS
+        return self.seconds >= self._patience_seconds
 
 
 class Watchdog:
     """Feeds the service manager's watchdog from a thread of its own."""
 
-    def __init__(self, period_seconds: float, *, is_alive: Callable[[], bool]) -> None:
+    def __init__(self, period_seconds: float, *, is_alive: Callable[[], bool], pace: float = 1.0) -> None:
         """Start nothing yet.
 
         Args:
             period_seconds: how often the service manager wants to be fed.
             is_alive: whether the writer gets on.
+            pace: how many times slower than usual the machine is, as :func:`slowness`.
         """
         self._round_seconds = min(ROUND_SECONDS, period_seconds / 3)
+        self._patience_seconds = LOOP_PATIENCE_SECONDS * pace
         self._is_alive = is_alive
         self._beats = 0
         self._ended = threading.Event()
@@ -84,7 +99,7 @@ class Watchdog:
         self._ended.set()
 
     def _watch(self) -> None:
-        silence, before, waited_before = Silence(), time.monotonic(), self._waited_seconds()
+        silence, before, waited_before = Silence(self._patience_seconds), time.monotonic(), self._waited_seconds()
         while not self._ended.wait(self._round_seconds):
             now, waited = time.monotonic(), self._waited_seconds()
             silence.note(self._beats, now - before, waited - waited_before)

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from bpci_node.runtime import watchdog
-from bpci_node.runtime.watchdog import LOOP_PATIENCE_SECONDS, ROUND_SECONDS, Silence, Watchdog
+from bpci_node.runtime.watchdog import (
+    LOOP_PATIENCE_SECONDS,
+    MOST_SLOWNESS,
+    ROUND_SECONDS,
+    Silence,
+    Watchdog,
+    slowness,
+)
 
 
 def test_a_loop_that_turns_is_never_silent() -> None:
@@ -27,6 +34,20 @@ def test_a_loop_that_had_the_machine_and_did_not_turn_hangs() -> None:
     assert rounds == LOOP_PATIENCE_SECONDS / 0.5
     silence.note(2, 0.5, 0)
     assert not silence.is_too_long
+
+
+@pytest.mark.parametrize(("loading_seconds", "pace"), [(0.3, 1), (8, 8), (500, MOST_SLOWNESS)])
+def test_a_machine_that_loads_slowly_is_given_more_time(
+    loading_seconds: float, pace: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog.time, "process_time", lambda: loading_seconds)
+    assert slowness() == pace
+    silence = Silence(LOOP_PATIENCE_SECONDS * slowness())
+    for _ in range(int(LOOP_PATIENCE_SECONDS * pace / ROUND_SECONDS)):
+        assert not silence.is_too_long
+        silence.note(0, ROUND_SECONDS, 0)
+    silence.note(0, ROUND_SECONDS, 0)
+    assert silence.is_too_long
 
 
 def test_a_machine_that_does_not_let_it_run_is_not_its_fault() -> None:
