@@ -10,6 +10,7 @@ from bpci_node.chain.state import Overlay, State
 from bpci_node.errors import NotFoundError
 from bpci_node.primitives.hashing import derive
 from bpci_node.primitives.keys import LocalSigner
+from bpci_node.primitives.record import load_record
 from bpci_node.primitives.vrf import VrfSigner, output_of
 
 QUORUM = (12, 13)
@@ -62,6 +63,16 @@ def test_a_committee_is_fixed_with_the_third_quarter_and_stays_through_exits_and
     entries = ready.state.entries()
     again = Machine(ready.genesis, entries=entries, height=ready.height, time_ms=ready.time_ms)
     assert committee_of(again.state, 3) == before
+
+
+def test_a_committee_is_written_down_though_the_next_ticket_comes_with_the_first_block_of_its_epoch(house, ready):
+    house.draw(ready, 40, 41, 42)
+    before = committee_of(ready.state, 3)
+    begins_ms = house.genesis.time_ms + load_epochs(ready.state).begins_ms(3)
+    ticket = house.ticket(ready, 40, epoch=4)
+    house.do(ready, "auction.draw", ticket, house.signer(40), fee=0, step_ms=begins_ms - ready.time_ms)
+    assert load_epochs(ready.state).number_at(ready.time_ms - house.genesis.time_ms) == 3
+    assert load_record(ready.state.get(committee_entry(3))) == before.as_map()
 
 
 def test_an_exit_before_the_third_quarter_changes_no_ticket(house, ready):
