@@ -17,14 +17,16 @@ from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import FormatError, RefusedError
 from bpci_node.mempool.entry import Entry
 from bpci_node.primitives import codec
-from bpci_node.primitives.ethereum import MAX_BYTES as MAX_PARCEL_BYTES
+from bpci_node.primitives.ethereum import MAX_BYTES
 from bpci_node.primitives.fields import MAX_INT
 from bpci_node.primitives.hashing import keccak256, sha256
 
 COMMITMENT_TAG = "bpci 2026 auction parcel commitment v1"
 VERSION = 1
 MAX_ENTRIES = 256
-"""Entries of one parcel, at most; all of it has at most ``MAX_PARCEL_BYTES``, like any other reveal."""
+"""Entries of one parcel, at most."""
+MAX_PARCEL_BYTES = MAX_BYTES
+"""Longest encoded parcel: as long as what any other reveal brings."""
 FIRST_BYTE = 0x83
 """A CBOR list of three; no transaction and no native entry begins with it."""
 

@@ -16,6 +16,7 @@ from bpci_node.cli.wallet_keys import KeySource
 from bpci_node.errors import BpciError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    from bpci_node.auction.auction_bundle import AuctionBundle
     from bpci_node.cli.bid_file import BidFile
     from bpci_node.cli.bidding import Market
 
@@ -82,11 +83,11 @@ def commit(
     from bpci_node.cli.bidding import commit as send_commits
     from bpci_node.cli.bidding import open_market, prepare
 
-    signer, raws = load_signer(key_file), _raws(entries)
+    signer, raws = load_signer(key_file), raws_of(entries)
     with open_ledger(directory, url, network) as ledger:
         account = account_of(ledger, signer)
     with open_market(find_node(directory, url).url, network) as market:
-        chosen = _class(market, target, qlock_ms)
+        chosen = class_of(market, target, qlock_ms)
         kept = prepare(market, signer, account, raws, path, target=target, qlock_ms=chosen, ahead_ms=ahead, tier=tier)
         refused = send_commits(market, kept)
     return show(kept, as_json, refused=refused)
@@ -160,11 +161,9 @@ def bid(
       bpci auction bid --wallet anna --file monday.bid
     """
     from bpci_node.cli.bid_file import BidFile
-    from bpci_node.cli.bidding import commit as send_commits
-    from bpci_node.cli.bidding import follow, open_market, prepare, wait_for_set
-    from bpci_node.cli.bidding import reveal as send_reveals
+    from bpci_node.cli.bidding import open_market, prepare
 
-    is_new, raws = not path.exists(), _raws(entries) if entries else []
+    is_new, raws = not path.exists(), raws_of(entries) if entries else []
     if is_new != bool(raws):
         raise UsageError(
             f"{path} is there: its bids go on, and no entry is named" if raws else "no entry is named",
@@ -176,7 +175,7 @@ def bid(
         account = account_of(ledger, signer)
     with open_market(place, network, None if known is None else known.epoch) as market:
         if known is None:
-            chosen = _class(market, target, qlock_ms)
+            chosen = class_of(market, target, qlock_ms)
             progress.update("reserving bonds")
             _reserve(market, signer, account, raws, target=target, qlock_ms=chosen, tier=tier)
             kept = prepare(
@@ -185,24 +184,40 @@ def bid(
         else:
             kept = known
             _same_ledger(market, kept)
-        refused: list[BpciError] = []
-        if kept.certified is None:
-            progress.update("committing")
-            refused = send_commits(market, kept)
-            if len(refused) < len(kept.bids):
-                progress.update("waiting for the committee's certificate")
-                wait_for_set(market, kept)
-        if kept.certified is not None and not all(item.reveals for item in kept.bids):
-            progress.update("revealing")
-            refused += _late_is_no_end(send_reveals, market, kept, notaries)
-        stage, bundle = "refused", None
-        if kept.certified is not None:
-            progress.update("waiting for the bundle")
-            stage, bundle = follow(market, kept)
-        progress.finish()
+        refused, stage, bundle = bring_home(market, kept, notaries, progress)
     if out is not None and bundle is not None:
-        _write(out, bundle.encode())
+        write_bundle(out, bundle.encode())
     return show(kept, as_json, refused=refused, stage=stage, bundle=bundle)
+
+
+def bring_home(
+    market: Market, kept: BidFile, notaries: int, progress: Progress
+) -> tuple[list[BpciError], str, AuctionBundle | None]:
+    """Bring bids that are in their file from where they are to the bundle; return what was refused, stage and bundle.
+
+    Raises:
+        BpciError: something that was answered does not hold, or nobody answers.
+    """
+    from bpci_node.cli.bidding import commit as send_commits
+    from bpci_node.cli.bidding import follow, wait_for_set
+    from bpci_node.cli.bidding import reveal as send_reveals
+
+    refused: list[BpciError] = []
+    if kept.certified is None:
+        progress.update("committing")
+        refused = send_commits(market, kept)
+        if len(refused) < len(kept.bids):
+            progress.update("waiting for the committee's certificate")
+            wait_for_set(market, kept)
+    if kept.certified is not None and not all(item.reveals for item in kept.bids):
+        progress.update("revealing")
+        refused += _late_is_no_end(send_reveals, market, kept, notaries)
+    stage, bundle = "refused", None
+    if kept.certified is not None:
+        progress.update("waiting for the bundle")
+        stage, bundle = follow(market, kept)
+    progress.finish()
+    return refused, stage, bundle
 
 
 @click.command("status")
@@ -255,7 +270,7 @@ def included(
         _same_ledger(market, kept)
         stage, bundle = follow(market, kept)
     if out is not None and bundle is not None:
-        _write(out, bundle.encode())
+        write_bundle(out, bundle.encode())
     return show(kept, as_json, stage=stage, bundle=bundle)
 
 
@@ -284,13 +299,15 @@ def _late_is_no_end(
         return [error]
 
 
-def _raws(entries: Sequence[str]) -> list[bytes]:
+def raws_of(entries: Sequence[str]) -> list[bytes]:
+    """Read signed entries from files, the standard input or the command line."""
     from bpci_node.cli.entries import read_entries
 
     return [raw for name in entries for raw in read_entries(name)]
 
 
-def _class(market: Market, target: str, qlock_ms: str | None) -> int:
+def class_of(market: Market, target: str, qlock_ms: str | None) -> int:
+    """Return the class that was asked for, or the longest of the target."""
     return int(qlock_ms) if qlock_ms is not None else market.overview.terms_of(target).classes[-1]
 
 
@@ -299,7 +316,12 @@ def _same_ledger(market: Market, kept: BidFile) -> None:
         raise UsageError(f"{kept.path} is of another ledger", code="usage.network")
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_bundle(path: Path, data: bytes) -> None:
+    """Write a bundle's file.
+
+    Raises:
+        UsageError: it can't be written (``usage.file``).
+    """
     try:
         path.write_bytes(data)
     except OSError as error:

@@ -24,9 +24,10 @@ from bpci_node.auction.commit_set import verify_set
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.light import begin
 from bpci_node.auction.line_request import LineRequest, sign_line_request
-from bpci_node.auction.reveal import commitment_of, encode_reveals, payment_of
+from bpci_node.auction.parcel import parcel_commitment
+from bpci_node.auction.reveal import check_reveal, commitment_of, encode_reveals, payment_of
 from bpci_node.auction.reveal_receipt import RevealReceipt, verify_reveal_receipt
-from bpci_node.auction.window import phases_of, window_at
+from bpci_node.auction.window import WindowId, phases_of, window_at
 from bpci_node.chain.committee import Committee
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.cli.bid_file import BidFile, Certified, KeptBid
@@ -193,6 +194,49 @@ def prepare(
         RefusedError: the epoch is over too soon (``window.epoch``), or no tier covers a bid (``reveal.tier``).
         BpciError: an entry is none, or not for this target (``entry.*``).
     """
+    window = _window(market, path, target=target, qlock_ms=qlock_ms, ahead_ms=ahead_ms)
+    terms, ledger_id = market.overview.terms_of(target), market.network.ledger_id
+    bids = []
+    for raw in raws:
+        number = tier_for(raw, terms, qlock_ms, ledger_id, tier)
+        entry, salt = make_candidate(raw, terms, qlock_ms, ledger_id, window.opens_ms), secrets.token_bytes(32)
+        digest = commitment_of(window, account, entry, salt)
+        commit = sign_commit(signer, ledger_id=ledger_id, window=window, digest=digest, account=account, tier=number)
+        bids.append(KeptBid(commit, raw, salt))
+    kept = BidFile(path, ledger_id, market.overview.epoch, window, bids)
+    kept.save()
+    return kept
+
+
+def prepare_parcel(
+    market: Market,
+    signer: LocalSigner,
+    account: str,
+    parcel: bytes,
+    path: Path,
+    *,
+    target: str,
+    qlock_ms: int,
+    ahead_ms: int,
+    tier: int,
+) -> BidFile:
+    """Make the commit of an encoded parcel, as :func:`prepare` does those of entries.
+
+    Raises:
+        BpciError: as :func:`prepare`, or the parcel could never run (``parcel.*``), or bids more than its tier covers.
+    """
+    window = _window(market, path, target=target, qlock_ms=qlock_ms, ahead_ms=ahead_ms)
+    terms, ledger_id, salt = market.overview.terms_of(target), market.network.ledger_id, secrets.token_bytes(32)
+    digest = parcel_commitment(window, account, parcel, salt)
+    commit = sign_commit(signer, ledger_id=ledger_id, window=window, digest=digest, account=account, tier=tier)
+    kept = KeptBid(commit, parcel, salt)
+    check_reveal(kept.reveal(), commit, terms, ledger_id, arrival_seq=window.first_seq)
+    bid = BidFile(path, ledger_id, market.overview.epoch, window, [kept])
+    bid.save()
+    return bid
+
+
+def _window(market: Market, path: Path, *, target: str, qlock_ms: int, ahead_ms: int) -> WindowId:
     if path.exists():
         raise UsageError(f"{path} is there already", code="usage.file", hint="Each window needs a file of its own.")
     overview, terms = market.overview, market.overview.terms_of(target)
@@ -206,23 +250,7 @@ def prepare(
             code="window.epoch",
             hint="Try again in a moment: the next epoch has a committee of its own.",
         )
-    bids = []
-    for raw in raws:
-        number = tier_for(raw, terms, qlock_ms, market.network.ledger_id, tier)
-        entry = _entry(raw, terms, qlock_ms, market.network.ledger_id, window.opens_ms)
-        salt = secrets.token_bytes(32)
-        commit = sign_commit(
-            signer,
-            ledger_id=market.network.ledger_id,
-            window=window,
-            digest=commitment_of(window, account, entry, salt),
-            account=account,
-            tier=number,
-        )
-        bids.append(KeptBid(commit, raw, salt))
-    kept = BidFile(path, market.network.ledger_id, overview.epoch, window, bids)
-    kept.save()
-    return kept
+    return window
 
 
 def tier_for(raw: bytes, terms: TargetTerms, qlock_ms: int, ledger_id: str, tier: int | None) -> int:
@@ -232,7 +260,15 @@ def tier_for(raw: bytes, terms: TargetTerms, qlock_ms: int, ledger_id: str, tier
         RefusedError: none does, or it does not (``reveal.tier``).
         BpciError: the entry is none, or not for this target (``entry.*``).
     """
-    payment = payment_of(_entry(raw, terms, qlock_ms, ledger_id, 0), terms)
+    return tier_of(payment_of(make_candidate(raw, terms, qlock_ms, ledger_id, 0), terms), terms, tier)
+
+
+def tier_of(payment: int, terms: TargetTerms, tier: int | None) -> int:
+    """Return the tier under which so much may be bid: ``tier``, or the least that covers it.
+
+    Raises:
+        RefusedError: none does, or it does not (``reveal.tier``).
+    """
     chosen = tier if tier is not None else next((item.number for item in terms.tiers if item.cap >= payment), None)
     found = None if chosen is None else terms.tier(chosen)
     if found is None or found.cap < payment:
@@ -244,7 +280,12 @@ def tier_for(raw: bytes, terms: TargetTerms, qlock_ms: int, ledger_id: str, tier
     return found.number
 
 
-def _entry(raw: bytes, terms: TargetTerms, qlock_ms: int, ledger_id: str, arrival_ms: int) -> Entry:
+def make_candidate(raw: bytes, terms: TargetTerms, qlock_ms: int, ledger_id: str, arrival_ms: int) -> Entry:
+    """Return what a signed entry is in a window of this target.
+
+    Raises:
+        BpciError: it is none, or not for this target (``entry.*``).
+    """
     tx, config = decode_entry(raw), terms.config(qlock_ms)
     check_destination(tx, config, ledger_id)
     check_gas(tx, config.gas_limit, is_checked=False)

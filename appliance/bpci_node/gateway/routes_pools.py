@@ -87,6 +87,21 @@ class BucketsReply(BaseModel):
     next: Hex | None = Field(description="Give it as 'after' for the next page.")
 
 
+class WaitingEntry(BaseModel):
+    """One entry that waits, as it was signed."""
+
+    txid: Hex
+    raw: Hex
+
+
+class EntriesReply(BaseModel):
+    """One page of a bucket's entries in its order: the dearest first."""
+
+    v: Version
+    entries: list[WaitingEntry]
+    next: int | None = Field(description="Give it as 'skip' for the next page.")
+
+
 def pool_routes(api: Api) -> APIRouter:
     """Return the routes of the pools."""
     router = APIRouter(tags=["mempool"])
@@ -119,5 +134,22 @@ def pool_routes(api: Api) -> APIRouter:
         wanted = bytes_of(key, what="key")
         BucketKey.decode(wanted)
         return reply(request, await overview.bucket(target, wanted))
+
+    @router.get(
+        "/v1/mempool/{target}/buckets/{key}/entries",
+        response_model=EntriesReply,
+        summary="What waits in one bucket, as it was signed, page by page; everybody may see it",
+    )
+    async def entries(
+        request: Request,
+        target: str,
+        key: str,
+        skip: Annotated[int, Query(ge=0, le=2**31)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    ) -> Response:
+        wanted = bytes_of(key, what="key")
+        BucketKey.decode(wanted)
+        found, behind = await overview.entries(target, wanted, skip=skip, limit=limit)
+        return reply(request, {"v": 1, "entries": found, "next": behind})
 
     return router

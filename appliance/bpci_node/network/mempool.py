@@ -10,7 +10,9 @@ from bpci_node.network.transport import Transport
 from bpci_node.network.wire import CBOR
 
 PAGE = 256
-"""Buckets of one page."""
+"""Buckets, or entries, of one page."""
+MAX_PAGE_BYTES = 2 << 20
+"""Longest page of entries that is read."""
 
 Checked = Callable[..., dict[str, Any]]
 """Checks that a reply is a map with these members, and returns it."""
@@ -52,6 +54,24 @@ class MempoolClient:
             NotFoundError: it is empty, or no such target.
         """
         return self._map(self._transport.value("GET", f"{_path(target)}/buckets/0x{key.hex()}"), "key", "count")
+
+    def entries(self, target: str, key: bytes) -> Iterator[bytes]:
+        """Yield what waits in a bucket, as it was signed, the dearest first, asking page by page.
+
+        Raises:
+            NotFoundError: it is empty, or no such target.
+        """
+        skip: int | None = 0
+        while skip is not None:
+            path = f"{_path(target)}/buckets/0x{key.hex()}/entries?{urlencode({'skip': skip, 'limit': PAGE})}"
+            page = self._map(
+                self._transport.value("GET", path, headers={"Accept": CBOR}, reply_bytes=MAX_PAGE_BYTES),
+                "entries",
+                "next",
+            )
+            for entry in page["entries"]:
+                yield self._map(entry, "txid", "raw")["raw"]
+            skip = page["next"]
 
     def cancel(self, cancellation: bytes) -> dict[str, Any]:
         """Send a signed cancellation, encoded; return ``{txid, arrival_seq, state}`` when it is durable.

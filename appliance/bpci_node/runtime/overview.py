@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
@@ -29,6 +30,8 @@ GLANCE_SECONDS = 1.0
 """How old the list of buckets may be."""
 HEADER_SECONDS = 2.0
 """How old the roots of a summary may be."""
+MAX_PAGE_BYTES = 1 << 20
+"""Raw bytes of one page of entries, at most, unless its first entry alone has more."""
 MAX_READERS = 64
 """Reads that wait for their turn, at most."""
 
@@ -109,14 +112,36 @@ class Overview:
         """
 
         def read(pool: Pool) -> dict[str, Any]:
-            bucket = pool.bucket(key)
-            if bucket is None:
-                raise NotFoundError(
-                    "no entry waits in this bucket",
-                    code="mempool.no_bucket",
-                    hint="That it is empty can be proved: ask for a proof of its key.",
-                )
-            return _describe(pool, bucket)
+            return _describe(pool, _require(pool, key))
+
+        with self._admitted():
+            return await self._read(target, read)
+
+    async def entries(
+        self, target: str, key: bytes, *, skip: int, limit: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Return one page of the entries of a bucket in its order, and how many to skip for the next page.
+
+        A page ends before its entries have more than ``MAX_PAGE_BYTES``, but has at least one.
+
+        Args:
+            skip: entries of the pages before.
+            limit: entries of the page, at most.
+        Raises:
+            NotFoundError, LimitError, StorageError: as :meth:`bucket`.
+        """
+
+        def read(pool: Pool) -> tuple[list[dict[str, Any]], int | None]:
+            found: list[dict[str, Any]] = []
+            size = 0
+            waiting = _require(pool, key)
+            for entry in islice(waiting, skip, skip + limit):
+                size += len(entry.transaction.raw)
+                if found and size > MAX_PAGE_BYTES:
+                    break
+                found.append({"txid": entry.leaf.txid, "raw": entry.transaction.raw})
+            behind = skip + len(found)
+            return found, behind if behind < len(waiting) else None
 
         with self._admitted():
             return await self._read(target, read)
@@ -159,6 +184,17 @@ class Overview:
             yield
         finally:
             self._readers -= 1
+
+
+def _require(pool: Pool, key: bytes) -> Bucket:
+    bucket = pool.bucket(key)
+    if bucket is None:
+        raise NotFoundError(
+            "no entry waits in this bucket",
+            code="mempool.no_bucket",
+            hint="That it is empty can be proved: ask for a proof of its key.",
+        )
+    return bucket
 
 
 def _describe(pool: Pool, bucket: Bucket) -> dict[str, Any]:

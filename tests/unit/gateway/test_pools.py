@@ -63,6 +63,28 @@ def test_buckets_come_in_pages_in_the_order_of_their_keys(filled: Any) -> None:
         assert int(item["gas_sum"]) == bucket.gas_sum
 
 
+def test_the_entries_of_a_bucket_come_as_they_were_signed_the_dearest_first(
+    filled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = filled.node.pools[T].pool
+    bucket = max(pool.buckets(), key=len)
+    expected = [(entry.leaf.txid, entry.transaction.raw) for entry in bucket]
+    assert len(expected) > 3
+    place, found, skip = f"/v1/mempool/{T}/buckets/0x{bucket.key.hex()}/entries", [], 0
+    while skip is not None:
+        page = filled.http.get(place, params={"skip": skip, "limit": 2}).json()
+        found += [(bytes.fromhex(item["txid"][2:]), bytes.fromhex(item["raw"][2:])) for item in page["entries"]]
+        skip = page["next"]
+    assert found == expected
+    assert filled.http.get(place, params={"skip": 10_000}).json() == {"v": 1, "entries": [], "next": None}
+    assert list(filled.client.mempool.entries(T, bucket.key)) == [raw for _, raw in expected]
+    monkeypatch.setattr(overview_module, "MAX_PAGE_BYTES", 1)
+    assert len(filled.http.get(place).json()["entries"]) == 1
+    answer = filled.http.get(f"/v1/mempool/{T}/buckets/0x00000000/entries")
+    assert (answer.status_code, answer.json()["code"]) == (404, "mempool.no_bucket")
+    assert filled.http.get(place, params={"limit": 257}).status_code == 400
+
+
 def test_one_bucket_is_shown_as_in_the_list_and_an_empty_one_is_not_found(filled: Any) -> None:
     first = pages(filled.http, 200)[0]
     assert filled.http.get(f"/v1/mempool/{T}/buckets/{first['key']}").json() == first
