@@ -104,7 +104,7 @@ def test_bundles_go_on_with_one_notary_lying_and_one_down_and_no_lie_is_signed(
 def test_what_is_no_bid_gets_a_typed_error_and_who_contradicts_itself_is_slashed(
     start: Callable[..., Any], tmp_path: Path, raws: list[bytes]
 ) -> None:
-    network = start_network(start, tmp_path, epoch_ms=15_000, reveal_ms=5_000, seal_ms=4_000)
+    network = start_network(start, tmp_path, epoch_ms=15_000, reveal_ms=6_000, seal_ms=6_000)
     bidder = Bidder(network, LocalSigner(b"\x09" * 32))
     bidder.fund()
     overview = network.wait_for(lambda: early(network), what="the beginning of an epoch")
@@ -117,7 +117,7 @@ def test_what_is_no_bid_gets_a_typed_error_and_who_contradicts_itself_is_slashed
         window = commits[0].window
         assert refused(lambda: notary.send_reveals(b"\xff")) == "format.cbor"
         assert codes(notary.send_reveals(encode_reveals([bidder.reveal_of(commits[0])]))) == ["window.unknown"]
-        found = network.wait_for(lambda: client.commit_set(window), seconds=5, what="a certified set")
+        found = network.wait_for(lambda: client.commit_set(window), seconds=15, what="a certified set")
         assert found["commit_ids"] == [commit.commit_id for commit in commits]
         refuse_reveals(network, notary, bidder, commits)
         ended = final(network, client, window)
@@ -175,7 +175,7 @@ def refuse_reveals(network: AuctionNetwork, notary: AuctionClient, bidder: Bidde
     first, second, third = (bidder.reveal_of(commit) for commit in commits)
     # The certificate reaches the notaries a moment after it is published.
     network.wait_for(
-        lambda: codes(notary.send_reveals(encode_reveals([first]))) == ["taken"], seconds=2, what="a notary that knows"
+        lambda: codes(notary.send_reveals(encode_reveals([first]))) == ["taken"], seconds=5, what="a notary that knows"
     )
     assert refused(lambda: notary.send_reveals(codec.encode([{"v": 1}]))) == "reveal.format"
     assert refused(lambda: notary.send_reveals(encode_reveals([first] * 1_025)))[:7] in ("reveal.", "limit.b")
