@@ -6,7 +6,6 @@ interrupted goes on where it was.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +21,7 @@ from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.ethereum import MAX_BYTES as MAX_RAW_BYTES
 from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.names import LEDGER_ID_FORM
+from bpci_node.store.durable_file import replace_file
 
 MAX_FILE_BYTES = 64 << 20
 MAX_RECEIPT_BYTES = 8_192
@@ -120,19 +120,8 @@ class BidFile:
                 "commit_ids": list(certified.commit_ids),
             },
         }
-        partial = self.path.with_name(f".{self.path.name}.partial")
         try:
-            partial.unlink(missing_ok=True)
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(encode(value))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path)
-            directory = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            replace_file(self.path, encode(value))
         except OSError as error:
             raise UsageError(f"cannot write {self.path}: {error.strerror}", code="usage.file") from error
 

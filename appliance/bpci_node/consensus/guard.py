@@ -6,12 +6,12 @@ or none, and the sequencer refuses to sign a second block for a height that othe
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from bpci_node.errors import FormatError, RefusedError, StorageError
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.fields import Fields
+from bpci_node.store.durable_file import replace_file
 
 
 class FileSignGuard:
@@ -58,23 +58,8 @@ class FileSignGuard:
             raise RefusedError(f"a block of height {last[0]} was signed already", code="sign.conflict", height=last[0])
         if last != (height, digest):
             try:
-                self._replace(encode({"v": 1, "height": height, "digest": digest}))
+                replace_file(self._path, encode({"v": 1, "height": height, "digest": digest}))
             except OSError as error:
                 raise StorageError(
                     f"the sign guard {self._path} can't be written: {error}", code="storage.guard"
                 ) from error
-
-    def _replace(self, data: bytes) -> None:
-        beside = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        beside.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bpci_node.errors import AccessError, NotFoundError, RefusedError, StorageError, UsageError
 from bpci_node.host.wallet_file import MAX_FILE_BYTES, WalletHeader, read_header
+from bpci_node.store.durable_file import sync_path
 
 NAME_FORM = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 """Name of a wallet on this machine."""
@@ -99,11 +100,7 @@ class WalletDirectory:
             finally:
                 with suppress(OSError):
                     part.unlink()
-            directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync_path(self._path)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}", code="keystore.write") from error
         return path

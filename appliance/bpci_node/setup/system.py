@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bpci_node.errors import HostError, StorageError
+from bpci_node.store.durable_file import replace_file
 
 COMMAND_SECONDS = 120
 """How long a command may take before it counts as hung."""
@@ -120,18 +121,9 @@ class System:
         """
         path = self.path(name)
         content = data.encode() if isinstance(data, str) else data
-        partial = path.with_name(f".{path.name}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.unlink(missing_ok=True)
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                os.fchmod(file.fileno(), mode)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            _flush_directory(path.parent)
+            replace_file(path, content, mode=mode)
         except OSError as error:
             raise StorageError(
                 f"cannot write {name}: {error.strerror}", code="storage.write", hint="Is the disk full, or failing?"
@@ -186,11 +178,3 @@ class System:
     def attempt(self, *argv: str, stdin: bytes = b"") -> bool:
         """Run a command whose failure changes nothing that matters, and tell whether it succeeded."""
         return self.runner(argv, stdin).status == 0
-
-
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

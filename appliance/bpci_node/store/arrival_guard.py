@@ -13,6 +13,7 @@ from struct import Struct
 from zlib import crc32
 
 from bpci_node.errors import StorageError
+from bpci_node.store.durable_file import sync_path
 
 _SLOT = Struct(">8sQ32s")
 _CHECK = Struct(">I")
@@ -62,12 +63,8 @@ class ArrivalGuard:
             self._noted = -1
             self.note(arrival_seq, running_hash)
         try:
-            for path, flags in ((self._path, os.O_RDONLY), (self._path.parent, os.O_RDONLY | os.O_DIRECTORY)):
-                descriptor = os.open(path, flags)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+            sync_path(self._path)
+            sync_path(self._path.parent)
         except OSError as error:
             raise StorageError(f"{self._path} can't be written: {error.strerror}", code="storage.guard") from error
 

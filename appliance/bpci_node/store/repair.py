@@ -29,6 +29,7 @@ from bpci_node.store.database import (
     open_reader,
     translated,
 )
+from bpci_node.store.durable_file import sync_path
 from bpci_node.store.journal_row import row_id
 from bpci_node.store.losses import TargetLosses, settle
 from bpci_node.store.pages import PageFile, blocks_of, open_pages
@@ -230,19 +231,19 @@ def _put_aside(directory: Path, now_ms: int) -> Path:
             if (directory / file).exists():
                 with (partial / file).open("wb") as target:
                     target.writelines(blocks_of(directory / file))
-                _sync(partial / file)
+                sync_path(partial / file)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise full_error(directory / FILE_NAME) from error
     _give_to_owner(directory, partial, *partial.iterdir())
-    _sync(partial)
+    sync_path(partial)
     partial.rename(directory / name)
     beside = directory / f"{REPAIR_MARK}.partial"
     beside.write_text(json.dumps({"v": 1, "copy": name}) + "\n")
-    _sync(beside)
-    _sync(directory)
+    sync_path(beside)
+    sync_path(directory)
     beside.replace(directory / REPAIR_MARK)
-    _sync(directory)
+    sync_path(directory)
     return directory / name
 
 
@@ -251,15 +252,15 @@ def _swap(directory: Path) -> None:
     new = directory / _NEW_NAME
     new.chmod(0o600)
     _give_to_owner(directory, new)
-    _sync(new)
+    sync_path(new)
     # The log of the old database first: beside the new one it would be taken for the new one's.
     for name in (FILE_NAME + "-wal", FILE_NAME + "-shm"):
         (directory / name).unlink(missing_ok=True)
-    _sync(directory)
+    sync_path(directory)
     new.replace(directory / FILE_NAME)
-    _sync(directory)
+    sync_path(directory)
     (directory / REPAIR_MARK).unlink(missing_ok=True)
-    _sync(directory)
+    sync_path(directory)
 
 
 def _give_to_owner(directory: Path, *paths: Path) -> None:
@@ -268,11 +269,3 @@ def _give_to_owner(directory: Path, *paths: Path) -> None:
     for path in paths:
         if (path.stat().st_uid, path.stat().st_gid) != (owner.st_uid, owner.st_gid):
             os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bpci_node.errors import NotFoundError, StorageError
 from bpci_node.store.database import full_error
+from bpci_node.store.durable_file import sync_path
 
 KEPT = 2
 """Snapshots that stay."""
@@ -86,9 +87,9 @@ class SnapshotFiles:
                     raise full_error(partial)  # noqa: TRY301 - what was written goes in one place
                 _write(partial / _name(number), data)
             _write(partial / _MANIFEST, make_manifest())
-            _sync(partial)
+            sync_path(partial)
             partial.rename(self._directory / str(height))
-            _sync(self._directory)
+            sync_path(self._directory)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise full_error(partial) from error
@@ -133,11 +134,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from struct import Struct
 from zlib import crc32
 
 from bpci_node.errors import RefusedError, StorageError
+from bpci_node.store.durable_file import replace_file
 
 _RECORD = Struct(">32s32sQ")
 _CHECK = Struct(">I")
@@ -103,22 +104,9 @@ class VoteGuard:
             self._votes[slot] = digest, time_us
 
     def _rewrite(self) -> None:
-        beside = self._path.with_name(self._path.name + ".new")
         head = _HEAD.pack(_MAGIC, self._floor_us, 0)[:16]
         body = b"".join(_encode(slot, *vote) for slot, vote in self._votes.items())
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb", closefd=False) as file:
-                file.write(head + _CHECK.pack(crc32(head)) + body)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        beside.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        replace_file(self._path, head + _CHECK.pack(crc32(head)) + body)
 
     def _failure(self, error: OSError) -> StorageError:
         return StorageError(f"the guard of votes {self._path} failed: {error.strerror}", code="storage.guard")

@@ -101,7 +101,7 @@ def test_a_block_that_the_guard_could_not_remember_is_shown_to_nobody_until_a_re
         async with open_ledger(tmp_path) as ledger:
             await ledger.submit(await registration(ledger, 10))
             later = await registration(ledger, 11)
-            (tmp_path / "guard.new").mkdir()
+            (tmp_path / ".guard.partial").mkdir()
             with pytest.raises(StorageError) as caught:
                 await ledger.submit(later)
             assert caught.value.code == "storage.guard"
@@ -110,7 +110,7 @@ def test_a_block_that_the_guard_could_not_remember_is_shown_to_nobody_until_a_re
                 with pytest.raises(StorageError):
                     await question
             assert ledger.failure is not None
-        (tmp_path / "guard.new").rmdir()
+        (tmp_path / ".guard.partial").rmdir()
         async with open_ledger(tmp_path) as again:
             assert again.height == 2
             assert (await again.find_node(name))[0]["status"] == "active"
@@ -125,7 +125,7 @@ def test_a_bundle_that_the_guard_could_not_remember_is_shown_when_it_can(
         node = Node(make_config())
         try:
             await node.intake.accept(T, [item.raw for item in mainnet[:100]])
-            obstacle = node.config.state_dir / "guard" / "bundles-eip155-1.new"
+            obstacle = node.config.state_dir / "guard" / ".bundles-eip155-1.partial"
             obstacle.mkdir()
             with pytest.raises(StorageError) as caught:
                 await node.seal(T, gas_limit=1_000_000)
