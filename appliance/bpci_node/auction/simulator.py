@@ -47,6 +47,8 @@ from bpci_node.primitives.hashing import sha256
 Named: TypeAlias = tuple[bytes | None, int, bytes]
 """A candidate by commit, arrival and transaction."""
 
+PATIENCE_US = 1_000
+"""Least time after which a reveal that came too early is sent again."""
 _UNREADY = frozenset({"window.unknown", "reveal.uncertified"})
 
 
@@ -338,10 +340,12 @@ class Simulator:
         try:
             self._record(seat, reveal)
         except BpciError as error:
-            if error.code in _UNREADY:
-                self._send_reveal(bid, reveal, seat, 2 * bid.link_us)
-            else:
+            if error.code not in _UNREADY:
                 self.refused[reveal.commit_id] = error.code
+            elif self._may_wait(seat, reveal):
+                self._send_reveal(bid, reveal, seat, max(2 * bid.link_us, PATIENCE_US))
+            else:
+                self.refused[reveal.commit_id] = "reveal.late"
             return
         for other, notary in enumerate(self.notaries):
             if other != seat and notary.conduct is not Conduct.DOWN:
@@ -352,8 +356,14 @@ class Simulator:
         try:
             self._record(seat, reveal)
         except BpciError as error:
-            if error.code in _UNREADY:
-                self._time.after(self.notaries[seat].link_us + 1, partial(self._relayed, seat, reveal))
+            if error.code in _UNREADY and self._may_wait(seat, reveal):
+                self._time.after(
+                    max(self.notaries[seat].link_us + 1, PATIENCE_US), partial(self._relayed, seat, reveal)
+                )
+
+    def _may_wait(self, seat: int, reveal: Reveal) -> bool:
+        """Say whether a set that this notary does not know as certified may still become so in time."""
+        return self._clock(seat) < self.epoch.phases_of(reveal.window).reveal_ends_us
 
     def _record(self, seat: int, reveal: Reveal) -> None:
         revealed = self.books[seat].locate(reveal, self._clock(seat))

@@ -187,6 +187,13 @@ def test_phases_run_alone_without_notaries() -> None:
     assert results[0].final_us == BEGINS_US + 300_000
 
 
+def test_a_reveal_that_is_there_before_its_notary_has_the_certificate_is_sent_again() -> None:
+    made = simulator()
+    made.bid(sent(bid(1), 1, seat=3, link_us=0))
+    (result,) = made.run()
+    assert (result.stage, kinds(result)) == (Stage.FINAL, {account(1): "WON"})
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     plan=st.lists(
