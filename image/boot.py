@@ -90,7 +90,8 @@ def unattended(disk: Path, answers: Path) -> int:
             print(f"    {name}: {value if isinstance(value, str) else json.dumps(value)}")
         url = f"http://127.0.0.1:{machine.ports[8545]}"
         _say(f"replaying {len(BLOCKS)} blocks of real transactions to {url}")
-        replay = _bpci("mempool", "replay", *map(str, BLOCKS), "--node", url, "--json")
+        # An emulated machine whose services still start may take longer over a full batch than a client waits.
+        replay = _bpci("mempool", "replay", *map(str, BLOCKS), "--node", url, "--batch", "50", "--json")
         print(f"    {json.dumps(replay)}")
         _seal_and_verify(machine, contents["owner"].get("name", "owner"), key, done)
         _say("switching off")

@@ -255,9 +255,32 @@ def bid(
     shown = commits[: len(commits) - leave]
     alive = [node for node in network.validators if node.process.poll() is None and node.url != coordinator]
     with AuctionClient(alive[0].url) as notary:
-        found = notary.send_reveals(encode_reveals([bidder.reveal_of(commit) for commit in shown]))
-        assert all(isinstance(item, bytes) for item in found), found
+        batch = encode_reveals([bidder.reveal_of(commit) for commit in shown])
+        # The notary may hear of the certificate a moment after the bidder.
+        network.wait_for(lambda: all_taken(notary.send_reveals(batch)), seconds=5, what="receipts of all reveals")
     return window, commits
+
+
+def all_taken(results: list[Any]) -> bool:
+    """Whether a notary holds every reveal of a batch, from this time or an earlier one."""
+    return all(isinstance(item, bytes) or item.code == "reveal.duplicate" for item in results)
+
+
+def run_window(network: AuctionNetwork, bidder: Bidder, raws: list[bytes]) -> tuple[WindowId, list[Commit], bytes, int]:
+    """Bid, again where a busy machine lets a window go void; return window, commits, final header, how many went void."""
+    for voids in range(4):
+        window, commits = bid(network, bidder, raws)
+        with AuctionClient(network.coordinator(network.overview())) as client:
+            end = network.wait_for(
+                lambda client=client, window=window: (
+                    (found := client.window(window))["stage"] in ("final", "void") and found
+                ),
+                seconds=30,
+                what="an end of the window",
+            )
+        if end["stage"] == "final":
+            return window, commits, end["header"], voids
+    raise AssertionError("four windows in a row went void")
 
 
 def early(network: AuctionNetwork) -> dict[str, Any] | None:
