@@ -267,7 +267,7 @@ def all_taken(results: list[Any]) -> bool:
 
 
 def run_window(network: AuctionNetwork, bidder: Bidder, raws: list[bytes]) -> tuple[WindowId, list[Commit], bytes, int]:
-    """Bid, again where a busy machine lets a window go void; return window, commits, final header, how many went void."""
+    """Bid, again where a busy machine lets a window go void; return window, commits, header, and how many were void."""
     for voids in range(4):
         window, commits = bid(network, bidder, raws)
         with AuctionClient(network.coordinator(network.overview())) as client:
