@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ class Reply:
     """From sending the request to the last byte of the body."""
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return what all connections trust: reading the machine's authorities takes longer than asking a node."""
+    return httpx.create_ssl_context()
+
+
 class Transport:
     """One node's address and the connections to it."""
 
@@ -59,12 +66,12 @@ class Transport:
         self._socket = base if isinstance(base, Path) else None
         if isinstance(base, Path):
             self.where = str(base)
-            transport = httpx.HTTPTransport(uds=str(base))
+            transport = httpx.HTTPTransport(uds=str(base), verify=_tls())
             url = "http://owner"
         else:
             check_url(base)
             self.where = base.rstrip("/")
-            transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=8))
+            transport = httpx.HTTPTransport(limits=httpx.Limits(max_connections=8), verify=_tls())
             url = self.where
         self._client = httpx.Client(
             base_url=url,
