@@ -1,1 +1,1 @@
-"""Selecting what goes into a bundle, sealing it, verifying it. Pure."""
+"""Windows in which bids stay hidden, the bundles that come of them, and how anybody verifies these. Pure."""
