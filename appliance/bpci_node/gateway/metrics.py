@@ -143,6 +143,15 @@ class _NodeCollector(Collector):
         yield GaugeMetricFamily("bpci_ledger_height", "Height of the last block", value=status["height"] or 0)
         lag = float("nan") if status["lag"] is None else status["lag"]
         yield GaugeMetricFamily("bpci_ledger_lag", "Blocks that are known to be made and not here", value=lag)
+        heard = node.lookups.heard_ms
+        yield GaugeMetricFamily(
+            "bpci_ledger_heard_timestamp_seconds",
+            "When a node of the network answered last",
+            value=float("nan") if heard is None else heard / 1000,
+        )
+        yield GaugeMetricFamily(
+            "bpci_ledger_waiting_commands", "Commands that wait for their block", value=node.lookups.waiting
+        )
         yield GaugeMetricFamily(
             "bpci_ledger_stopped",
             "1 when the ledger stands still until somebody has looked",

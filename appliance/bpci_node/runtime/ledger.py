@@ -101,6 +101,11 @@ class EmbeddedLedger(Lookups):
         """0: nobody is ahead of who makes the blocks."""
         return 0
 
+    @property
+    def waiting(self) -> int:
+        """Commands that wait for their block."""
+        return len(self._waiting)
+
     async def challenge(self, node_key: bytes) -> tuple[bytes, bytes]:
         """Return a challenge for ``node_key`` and its signature."""
         now_ms, nonce = self._clock_ms(), os.urandom(16)

@@ -70,6 +70,11 @@ class Lookups(ABC):
         """Blocks that the sequencer is known to have made and that are not here; ``None`` if that is not known."""
 
     @property
+    def waiting(self) -> int:
+        """Commands that wait for their block here; 0 where another node makes the blocks."""
+        return 0
+
+    @property
     def height(self) -> int:
         """Height of the last block.
 
