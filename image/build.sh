@@ -5,16 +5,20 @@ set -euo pipefail
 usage() {
   cat <<'HELP'
 Usage: image/build.sh [TARGET]
+       image/build.sh --base
 Targets:
   debian-12     from packages of this machine's own apt mirror (the default)
   ubuntu-22.04  from Ubuntu's cloud image: UBUNTU_IMAGE=<file or URL> UBUNTU_IMAGE_SHA256=<its sum>
 Results in build/image/out: bpci-os-<target>-<version>.img.zst (to flash), .qcow2, .manifest.txt, .timings; SHA256SUMS.
+--base stops after debian-12's first stage, the root tree with packages alone, and prints its path.
 Each stage is kept under build/image/cache, and made again only when its inputs change; FORCE=1 makes all of them again.
 HELP
 }
 
+base_only=no
 case ${1:-debian-12} in
   --help | -h) usage; exit 0 ;;
+  --base) base_only=yes target=debian-12 ;;
   debian-12 | ubuntu-22.04) target=${1:-debian-12} ;;
   *) usage >&2; exit 2 ;;
 esac
@@ -65,15 +69,22 @@ provision() { # provision DIR
 
 build_image() { image/finish.sh "$target" "$machine/machine/disk.qcow2" "$wheelhouse" "$version" "$seed/build-key" "$1"; }
 
+if [ "$target" = debian-12 ]; then
+  stage "base-$target" "$(key_of "$target" "$(image/base.sh --sources "$target")" \
+    "$(digest_of image/base.sh "image/packages/$target.txt" image/dpkg.cfg image/rootfs/etc/kernel-img.conf)")" build_base
+  base=$result
+  if [ $base_only = yes ]; then
+    echo "$base/root"
+    exit 0
+  fi
+fi
+
 say "gathering the node's wheels"
 wheelhouse=$repository/build/image/wheelhouse
 scripts/wheelhouse.sh "$wheelhouse"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 if [ "$target" = debian-12 ]; then
-  stage "base-$target" "$(key_of "$target" "$(image/base.sh --sources "$target")" \
-    "$(digest_of image/base.sh "image/packages/$target.txt" image/dpkg.cfg image/rootfs/etc/kernel-img.conf)")" build_base
-  base=$result
   stage "seed-$target" "$(key_of "${base##*/}" "$(digest_of image/seed.sh image/disk.sh image/lib.sh image/grub image/rootfs \
     ansible/roles/node/files/install-prefix.sh "$wheelhouse/requirements.txt")")" build_seed
   source=(-var "source_image=$result/disk.img")

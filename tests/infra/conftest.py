@@ -8,12 +8,15 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from image.boot import BPCI, ROOT, built_image
 from image.qemu import Machine, free_port, overlay
 from tests.infra.appliance import Appliance, Owner
+from tests.infra.container import Container, booted, changed_copy
+from tests.infra.native import Play, appliance_base, copy_ours, kernel_in, set_up
 from tests.infra.wizard import go_through
 
 LAB = ROOT / "build" / "lab"
@@ -68,3 +71,50 @@ def appliance(lab: Path, image: Path, registry: Registry) -> Iterator[Appliance]
         appliance.wait()
         yield appliance
         machine.power_off()
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("provisioning") / "wheelhouse"
+    subprocess.run([ROOT / "scripts" / "wheelhouse.sh", directory], check=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def play(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """The play as the image build runs it, run once on a fresh root that holds the image's packages."""
+    with changed_copy(appliance_base()) as copy:
+        copy_ours(copy.root)
+        with kernel_in(copy.root):
+            play = Play(copy, wheelhouse, tmp_path_factory.mktemp("play"))
+            assert play.run().changed > 10
+            yield play
+
+
+@pytest.fixture(scope="session")
+def machine(play: Play, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """The appliance before set-up, booted at native speed, with a network of its own that leads nowhere."""
+    log = tmp_path_factory.mktemp("machine") / "console.log"
+    with (
+        changed_copy(play.copy.lower, changes=play.copy.changes) as copy,
+        booted(copy.root, log=log, own_network=True) as container,
+    ):
+        yield container
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A machine of the native kind that was set up, with a ledger of its own."""
+
+    machine: Container
+    owner: Owner
+    result: dict[str, Any]
+    """What set-up said at its end."""
+
+
+@pytest.fixture(scope="session")
+def owned(machine: Container, lab: Path) -> Owned:
+    """The same machine after set-up."""
+    owner = Owner(lab / "native-owner")
+    result = set_up(machine, name=owner.name, password=owner.password, key=owner.public_key)
+    return Owned(machine, owner, result)

@@ -54,17 +54,37 @@ def base_root(*packages: str) -> Path:
     return root
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A root tree that lies over another one."""
+
+    root: Path
+    """The whole, as it is seen."""
+    lower: Path
+    """The tree below, which stays as it is."""
+    changes: Path
+    """What differs from it."""
+
+
 @contextmanager
-def changed_copy(root: Path) -> Iterator[Path]:
-    """A copy of ``root`` in which everything may be changed, and that is gone afterwards."""
+def changed_copy(lower: Path, *, changes: Path | None = None) -> Iterator[Copy]:
+    """A copy of ``lower`` in which everything may be changed, and that is gone afterwards.
+
+    Args:
+        changes: what another copy of ``lower`` differs in; this one begins with the same.
+    """
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="run-") as directory:
         upper, work, merged = (Path(directory) / name for name in ("upper", "work", "merged"))
-        for path in (upper, work, merged):
+        for path in (work, merged):
             path.mkdir()
-        options = f"lowerdir={root},upperdir={upper},workdir={work}"
+        if changes is None:
+            upper.mkdir()
+        else:
+            subprocess.run(["cp", "-a", str(changes), str(upper)], check=True)
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(merged)], check=True)
         try:
-            yield merged
+            yield Copy(merged, lower, upper)
         finally:
             subprocess.run(["umount", "--recursive", str(merged)], check=True)
 
@@ -95,8 +115,12 @@ class Container:
 
 
 @contextmanager
-def booted(root: Path, *, log: Path) -> Iterator[Container]:
-    """Boot ``root`` on this host's network, the repository at /srv/bpci, read-only; its console goes to ``log``."""
+def booted(root: Path, *, log: Path, own_network: bool = False) -> Iterator[Container]:
+    """Boot ``root``, the repository at /srv/bpci, read-only; its console goes to ``log``.
+
+    Args:
+        own_network: a network name space with the loopback alone, instead of this host's network.
+    """
     # nspawn wants a directory of its own there, in memory; a host that was not started by systemd has neither.
     Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
     prepared = 'mount -t tmpfs tmpfs /run/systemd/nspawn && mkdir /run/systemd/nspawn/propagate && exec "$@"'
@@ -106,6 +130,7 @@ def booted(root: Path, *, log: Path) -> Iterator[Container]:
         "--link-journal=no", "--resolv-conf=copy-host", "--timezone=off", "--machine=clean", "--console=pipe",
         f"--bind-ro={ROOT}:/srv/bpci",
     ]  # fmt: skip
+    command += ["--private-network"] if own_network else []
     command += [f"--bind-ro={path}" for path in HANDED_ON_FILES if path.exists()]
     environment = [f"{key}={value}" for key, value in os.environ.items() if HANDED_ON.fullmatch(key)]
     environment += ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"]

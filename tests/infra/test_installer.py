@@ -24,8 +24,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         if probe.connect_ex(("127.0.0.1", 8545)) == 0:
             pytest.fail("port 8545 of this host is taken, and the container shares it: stop what listens there")
     with (
-        changed_copy(base_root(*CLEAN)) as root,
-        booted(root, log=tmp_path_factory.mktemp("console") / "console.log") as container,
+        changed_copy(base_root(*CLEAN)) as copy,
+        booted(copy.root, log=tmp_path_factory.mktemp("console") / "console.log") as container,
     ):
         yield container
 

@@ -2,104 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.infra.container import ROOT, base_root, changed_copy
+from tests.infra.native import Play, in_root
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
-
-FACTS = Path(__file__).parent / "facts"
-# What the image's base has when the roles come: without these the play would fetch packages here.
-PACKAGES = (
-    "systemd-sysv,dbus,ca-certificates,openssh-server,sudo,chrony,tzdata,bash-completion,systemd-resolved,ufw,iptables,"
-    "python3,python3-venv,python3-apt,kmod,procps,libpam-systemd"
-)
-
-
-@contextmanager
-def kernel_in(root: Path) -> Iterator[None]:
-    """The file systems of a running kernel, which programs in a chroot look for."""
-    mounts = {"proc": "proc", "sys": "sysfs", "dev": "devtmpfs"}
-    for name, kind in mounts.items():
-        subprocess.run(["mount", "-t", kind, kind, str(root / name)], check=True)
-    (root / "run/systemd/resolve").mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        for name in mounts:
-            subprocess.run(["umount", str(root / name)], check=True)
-
-
-@pytest.fixture(scope="module")
-def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("provisioning") / "wheelhouse"
-    subprocess.run([ROOT / "scripts" / "wheelhouse.sh", directory], check=True)
-    return directory
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    changed: int
-    output: str
-
-    def changed_tasks(self) -> list[str]:
-        """Names of the tasks that changed something, or would."""
-        return re.findall(r"^TASK \[(.*?)\] \*+\n(?:(?!TASK).*\n)*?changed:", self.output, re.MULTILINE)
-
-
-class Play:
-    """The play as the image build runs it, on a root instead of a machine."""
-
-    def __init__(self, root: Path, wheelhouse: Path, directory: Path) -> None:
-        self.root, self.wheelhouse, self.directory = root, wheelhouse, directory
-        self.inventory = directory / "inventory.yml"
-        target = {"ansible_connection": "community.general.chroot", "ansible_host": str(root)}
-        self.inventory.write_text(json.dumps({"all": {"hosts": {"appliance": target}}}))
-
-    def run(self, *options: str, facts: str | None = None) -> Ran:
-        """Run the play.
-
-        Args:
-            facts: name of recorded facts to believe instead of asking the root.
-        """
-        environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}"}
-        if facts is not None:
-            environment |= {"ANSIBLE_FACTS_MODULES": "recorded", "ANSIBLE_LIBRARY": str(self.directory)}
-            answer = {"changed": False, "ansible_facts": json.loads((FACTS / f"{facts}.json").read_text())}
-            (self.directory / "recorded.sh").write_text(f"#!/bin/sh\n# WANT_JSON\ncat <<'E'\n{json.dumps(answer)}\nE\n")
-        command = ["ansible-playbook", "-i", str(self.inventory), "-e", "base_appliance=true"]
-        command += ["-e", f"node_wheelhouse={self.wheelhouse}", *options, "site.yml"]
-        done = subprocess.run(
-            command, cwd=ROOT / "ansible", env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        found = re.search(r"changed=(\d+)", done.stdout.rpartition("PLAY RECAP")[2])
-        assert found
-        return Ran(int(found[1]), done.stdout)
-
-
-@pytest.fixture(scope="module")
-def play(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
-    """The play, run once on a fresh root."""
-    with changed_copy(base_root(*PACKAGES.split(","))) as root, kernel_in(root):
-        play = Play(root, wheelhouse, tmp_path_factory.mktemp("play"))
-        assert play.run().changed > 10
-        yield play
-
-
-def in_root(play: Play, *command: str, status: int = 0) -> str:
-    done = subprocess.run(["chroot", play.root, *command], capture_output=True, text=True, check=False)
-    assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def test_a_second_run_changes_nothing(play: Play) -> None:
