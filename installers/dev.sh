@@ -245,6 +245,8 @@ readonly made=(
   /usr/share/bpci
   /usr/share/bash-completion/completions/bpci
   /usr/lib/systemd/system/bpci-node.service
+  /usr/lib/systemd/system/bpci-services.target
+  /etc/systemd/system/multi-user.target.wants/bpci-services.target
   /etc/systemd/system/bpci-node.service.d
   /usr/lib/sysusers.d/bpci.conf
   /usr/lib/tmpfiles.d/bpci.conf

@@ -9,9 +9,12 @@ from bpci_node.errors import HostError
 from bpci_node.network.client import NodeClient
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner, did_of
-from bpci_node.setup import guest, interfaces, keystore, ledger, machine, node_files, settings
+from bpci_node.setup import guest, interfaces, keystore, ledger, machine, networking, node_files, settings
 from bpci_node.setup.run import Run, Step
 from bpci_node.setup.turn import COMPLETE
+
+SERVICES = "bpci-services.target"
+"""What works beside the node once the machine has an owner."""
 
 
 def _key_names(run: Run) -> tuple[str, ...]:
@@ -62,7 +65,7 @@ def _machine_holds(run: Run) -> bool:
 
 
 def _set_link(run: Run) -> None:
-    machine.set_network(run.system, run.plan.answers.network)
+    networking.set_network(run.system, run.plan.answers.network)
     end = time.monotonic() + run.address_seconds
     while not (addresses := interfaces.own_addresses(run.system)) and time.monotonic() < end:
         run.say("waiting for an address")
@@ -79,7 +82,7 @@ def _set_link(run: Run) -> None:
 
 def _link_holds(run: Run) -> bool:
     same = run.journal.results.get("addresses") == interfaces.own_addresses(run.system)
-    return same and machine.network_is_set(run.system, run.plan.answers.network)
+    return same and networking.network_is_set(run.system, run.plan.answers.network)
 
 
 def _make_owner(run: Run) -> None:
@@ -127,6 +130,8 @@ def _finish(run: Run) -> None:
     run.journal.plan, run.journal.goes_on = None, ""
     run.journal.save()
     run.system.write(COMPLETE, "")
+    # Not awaited: the person is done, whatever takes its time to start.
+    run.system.attempt("systemctl", "--no-block", "start", SERVICES)
 
 
 def _repeats(_run: Run) -> bool:
