@@ -1,15 +1,23 @@
-"""``bpci machine``: the owner's settings on the root file system."""
+"""``bpci machine``: the owner's settings on the root file system, and changing them."""
 
 from __future__ import annotations
 
+import os
+import time
+
 import click
 
-from bpci_node.cli.output import say
+from bpci_node.cli.machine_network import network
+from bpci_node.cli.output import emit, fields, json_option, say
+from bpci_node.errors import UsageError
 
 
 @click.group("machine")
 def command() -> None:
-    """Apply the machine's settings at boot."""
+    """See and change the machine's settings: network, keyboard, time zone, clock."""
+
+
+command.add_command(network)
 
 
 @command.command("apply")
@@ -42,3 +50,78 @@ def remember() -> None:
     from bpci_node.setup.system import System
 
     say(f"the password of {remember_password(System())} is kept")
+
+
+@command.command("keyboard")
+@click.argument("layout")
+def keyboard(layout: str) -> None:
+    """Change the layout of the console's keyboard, now and for later starts.
+
+    LAYOUT is an XKB layout, with a variant after a colon.
+
+    \b
+    Examples:
+      sudo bpci machine keyboard de
+      sudo bpci machine keyboard ch:fr
+    """
+    from bpci_node.setup.machine import change_places, try_keyboard
+    from bpci_node.setup.system import System
+
+    _need_root()
+    system = System()
+    change_places(system, keymap=layout)
+    try_keyboard(system, layout)
+    say(f"the keyboard is {layout}")
+
+
+@command.command("timezone")
+@click.argument("zone")
+def timezone(zone: str) -> None:
+    """Change the time zone in which this machine shows the time.
+
+    \b
+    Example:
+      sudo bpci machine timezone Europe/Berlin
+    """
+    from bpci_node.setup.machine import change_places
+    from bpci_node.setup.system import System
+
+    _need_root()
+    change_places(System(), timezone=zone)
+    say(f"the time zone is {zone}")
+
+
+@command.command("clock")
+@click.option("--set", "moment", metavar="TIME", help="Set the clock by hand, in UTC: 'YYYY-MM-DD HH:MM'.")
+@json_option
+def clock(moment: str | None, as_json: bool) -> int:  # noqa: FBT001 - click passes every option by name
+    """Show whether the clock is right, or set it where no time server can be reached.
+
+    Exit status: 0 a time daemon steers it, 1 none does.
+
+    \b
+    Examples:
+      bpci machine clock
+      sudo bpci machine clock --set '2030-01-31 12:00'
+    """
+    from bpci_node.host.kernel_clock import read_kernel_clock
+    from bpci_node.setup.system import System
+
+    system = System()
+    if moment is not None:
+        _need_root()
+        try:
+            wanted = time.strptime(moment, "%Y-%m-%d %H:%M")
+        except ValueError:
+            raise UsageError("--set wants 'YYYY-MM-DD HH:MM'", code="usage.call") from None
+        system.run("date", "--utc", "--set", time.strftime("%Y-%m-%d %H:%M:00", wanted))
+    steered = read_kernel_clock().synchronized
+    zone = system.read_text("/etc/timezone") or "UTC"
+    data = {"v": 1, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "timezone": zone, "steered": steered}
+    emit(data, as_json, lambda item: fields({name: str(value) for name, value in item.items() if name != "v"}))
+    return 0 if steered else 1
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise UsageError("this changes the machine, so it needs root", code="usage.root", hint="Put sudo before it.")

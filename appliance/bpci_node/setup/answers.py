@@ -1,6 +1,7 @@
 """Every answer that set-up needs. They come from the wizard or from an answers file (:mod:`.answers_file`).
 
-Invariant: no ``repr`` shows a secret, and :func:`document` never holds the recovery phrase. Light to import: the
+Invariant: no ``repr`` shows a secret, and :func:`document` never holds the recovery phrase (it does hold hashes and the
+Wi-Fi passphrase, so only root may read where it is kept). Light to import: the
 wizard's first screen waits for this.
 """
 
@@ -42,15 +43,38 @@ class NetworkAnswers:
     """How the machine gets its address."""
 
     mode: str = "dhcp"
-    """``dhcp`` leaves the network as it is; ``static`` sets the fields below."""
+    """``dhcp`` leaves addresses to the router; ``static`` sets the fields below."""
     interface: str = ""
-    """Name of the interface (static)."""
+    """Name of the interface (static, Wi-Fi)."""
     address: str = ""
-    """Address with prefix length, ``192.0.2.5/24`` (static)."""
+    """Address with prefix length, ``192.0.2.5/24`` or IPv6 (static)."""
     gateway: str = ""
     """Default gateway (static); empty for none."""
     dns: tuple[str, ...] = ()
     """Name servers (static), at most 3."""
+    address6: str = ""
+    """An IPv6 address with prefix length beside an IPv4 one (static); empty for none."""
+    gateway6: str = ""
+    """Default gateway for IPv6 (static); empty for none."""
+    wifi_ssid: str = ""
+    """Name of the Wi-Fi network to join; empty for a cable."""
+    wifi_country: str = ""
+    """ISO 3166 code of the country whose radio rules hold here (Wi-Fi)."""
+    wifi_passphrase: str = field(default="", repr=False)
+    """8 to 63 characters, or 64 hexadecimal digits (Wi-Fi); empty for an open network."""
+
+    def as_map(self) -> dict[str, Any]:
+        """Return the fields that say something, the passphrase among them: for files that only root reads."""
+        found: dict[str, Any] = {"mode": self.mode}
+        for name in ("interface", "address", "gateway", "address6", "gateway6"):
+            if getattr(self, name):
+                found[name] = getattr(self, name)
+        if self.dns:
+            found["dns"] = list(self.dns)
+        for name in ("wifi_ssid", "wifi_country", "wifi_passphrase"):
+            if getattr(self, name):
+                found[name] = getattr(self, name)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +147,6 @@ class Answers:
 
 def document(answers: Answers) -> dict[str, Any]:
     """Return the document of ``answers`` without the recovery phrase: what may be written down."""
-    network: dict[str, Any] = {"mode": answers.network.mode}
-    if answers.network.mode == "static":
-        network |= {"interface": answers.network.interface, "address": answers.network.address}
-        network |= {"gateway": answers.network.gateway, "dns": list(answers.network.dns)}
     join: dict[str, Any] = {"mode": answers.join.mode}
     if answers.join.mode == "devnet":
         join["name"] = answers.join.name
@@ -137,7 +157,7 @@ def document(answers: Answers) -> dict[str, Any]:
     return {
         "v": 1,
         "machine": {"hostname": machine.hostname, "keymap": machine.keymap, "timezone": machine.timezone},
-        "network": network,
+        "network": answers.network.as_map(),
         "disk": {"install_to": answers.install_to},
         "owner": {
             "name": owner.name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,14 @@ from bpci_node.setup.answers import (
     NodeAnswers,
     OwnerAnswers,
 )
-from bpci_node.setup.forms import check_static
+from bpci_node.setup.forms import check_network
 from bpci_node.setup.password import HASH_FORM, hash_password
 
 MAX_BYTES = 64 * 1024
 """Longest answers file that is read."""
 
 _SECRETS = (
+    ("network", "wifi_passphrase"),
     ("owner", "password"),
     ("owner", "password_hash"),
     ("owner", "web_password"),
@@ -117,7 +119,7 @@ def from_document(value: dict[str, Any], *, source: str, kept: bool = False) -> 
     disk = reader.table("disk")
     answers = Answers(
         machine=machine,
-        network=_network(reader.table("network"), source),
+        network=_network(reader.table("network"), secrets, source),
         install_to=disk.text("install_to", "", r"[^\x00-\x1f\x7f]{0,128}", "a disk's serial number, or model:size"),
         owner=_owner(reader.table("owner", required=True), secrets, source),
         identity=_identity(reader.table("identity", required=True), secrets, source, kept=kept),
@@ -153,21 +155,31 @@ def _machine(reader: TableReader) -> MachineAnswers:
     return answers
 
 
-def _network(reader: TableReader, source: str) -> NetworkAnswers:
+def _network(reader: TableReader, secrets: dict[str, str], source: str) -> NetworkAnswers:
     mode = reader.choice("mode", "dhcp", ("dhcp", "static"))
-    if mode == "dhcp":
-        reader.done()
-        return NetworkAnswers()
-    answers = NetworkAnswers(
-        mode,
-        reader.text("interface", None, INTERFACE, "the name of a network interface"),
-        reader.text("address", None),
-        reader.text("gateway", ""),
-        reader.texts("dns", 3, r"[0-9A-Fa-f:.]+"),
-    )
+    ssid = reader.text("wifi_ssid", "")
+    answers = NetworkAnswers(mode)
+    if mode == "static" or ssid:
+        answers = replace(
+            answers, interface=reader.text("interface", None, INTERFACE, "the name of a network interface")
+        )
+    if ssid:
+        country = reader.text("wifi_country", None)
+        reader.text("wifi_passphrase", "")
+        passphrase = secrets.get("network.wifi_passphrase", "")
+        answers = replace(answers, wifi_ssid=ssid, wifi_country=country, wifi_passphrase=passphrase)
+    if mode == "static":
+        answers = replace(
+            answers,
+            address=reader.text("address", None),
+            gateway=reader.text("gateway", ""),
+            dns=reader.texts("dns", 3, r"[0-9A-Fa-f:.]+"),
+            address6=reader.text("address6", ""),
+            gateway6=reader.text("gateway6", ""),
+        )
     reader.done()
     try:
-        check_static(answers)
+        check_network(answers)
     except UsageError as error:
         raise _wrong(source, f"network.{error.details['key']}", error.message) from error
     return answers

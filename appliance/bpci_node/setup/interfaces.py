@@ -49,10 +49,11 @@ def own_addresses(system: System) -> list[str]:
 
 
 def default_gateway(system: System) -> str:
-    """Return the address of the default gateway, empty if there is none."""
-    for row in _ip(system, "route", "show", "default"):
-        if row.get("gateway"):
-            return str(row["gateway"])
+    """Return the address of the default gateway, IPv4 before IPv6; empty if there is none."""
+    for family in ("-4", "-6"):
+        for row in _ip(system, family, "route", "show", "default"):
+            if row.get("gateway"):
+                return str(row["gateway"])
     return ""
 
 
@@ -68,7 +69,7 @@ def preflight(found: list[Interface], gateway: str) -> list[str]:
         elif item.has_link:
             state = "is connected, but has no address yet. Is there a router that gives one?"
         elif item.is_wireless:
-            state = "is not associated. Wi-Fi is set up after this, a cable works now."
+            state = "is not joined to a network yet."
         else:
             state = "has no cable in it, or the other end is off."
         lines.append(f"{kind} {item.name} {state}")

@@ -14,6 +14,8 @@ from bpci_node.setup.system import System
 DIRECTORY = "/etc/bpci/keys"
 NODE_KEY = "node-key"
 REGISTRY_KEY = "registry-key"
+BACKUP_KEY = "backup-key"
+"""Encrypts backups; the node itself never gets it."""
 VALIDATOR_KEYS = ("bls-key", "vrf-key", "ml-dsa-key")
 """Of a node that mines: for votes, for draws, and the ML-DSA-44 seed."""
 

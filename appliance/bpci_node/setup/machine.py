@@ -13,14 +13,15 @@ from dataclasses import replace
 
 from bpci_node.errors import HostError, UsageError
 from bpci_node.setup import keystore, settings
-from bpci_node.setup.answers import MachineAnswers, NetworkAnswers, OwnerAnswers
+from bpci_node.setup.answers import MachineAnswers, OwnerAnswers
+from bpci_node.setup.networking import set_network
 from bpci_node.setup.password import HASH_FORM
+from bpci_node.setup.places import is_layout, is_zone
 from bpci_node.setup.system import System
 
 APPLIED = "/etc/bpci-machine.sha256"
 """On the root: digests of the settings that it carries."""
 NODE_CONFIG = "/etc/bpci/node.toml"
-NETWORK_UNIT = "/etc/systemd/network/10-bpci.network"
 NODE_DROP_IN = "/etc/systemd/system/bpci-node.service.d/credentials.conf"
 OWNER_UID = 1000
 OWNER_GROUPS = "sudo,bpci-owner"
@@ -105,7 +106,7 @@ def set_keyboard_and_clock(system: System, machine: MachineAnswers) -> None:
         StorageError: ``storage.write``.
     """
     zone = f"/usr/share/zoneinfo/{machine.timezone}"
-    if not system.exists(zone):
+    if not is_zone(system, machine.timezone):
         raise HostError(
             f"there is no time zone {machine.timezone} on this machine",
             code="host.timezone",
@@ -120,51 +121,6 @@ def set_keyboard_and_clock(system: System, machine: MachineAnswers) -> None:
         system.attempt("setupcon", "--force", "--keyboard-only", "--save")
 
 
-def network_file(network: NetworkAnswers) -> str:
-    """Return the unit of systemd-networkd for a fixed address."""
-    lines = ["[Match]", f"Name={network.interface}", "", "[Network]", f"Address={network.address}"]
-    if network.gateway:
-        lines.append(f"Gateway={network.gateway}")
-    lines += [f"DNS={server}" for server in network.dns]
-    return "\n".join([*lines, "DHCP=no", ""])
-
-
-def network_is_set(system: System, network: NetworkAnswers) -> bool:
-    """Tell whether the network's files say what the owner has set."""
-    if network.mode == "dhcp":
-        return not system.exists(NETWORK_UNIT)
-    return system.holds(NETWORK_UNIT, network_file(network))
-
-
-def set_network(system: System, network: NetworkAnswers) -> None:
-    """Give the machine its fixed address, or leave the network as the system has it.
-
-    Raises:
-        HostError: systemd-networkd does not run the network here (``host.network``), or failed (``host.command``).
-        StorageError: ``storage.write``.
-    """
-    if network_is_set(system, network):
-        return
-    if network.mode == "dhcp":
-        system.remove(NETWORK_UNIT)
-    else:
-        if not system.attempt("systemctl", "is-enabled", "--quiet", "systemd-networkd.service"):
-            raise HostError(
-                "this machine's network is not run by systemd-networkd, so set-up can't give it a fixed address",
-                code="host.network",
-                hint='Set the address with the system\'s own tools, and choose "leave as it is" (mode = "dhcp").',
-            )
-        system.write(NETWORK_UNIT, network_file(network))
-        if network.dns and not system.path("/etc/resolv.conf").is_symlink():
-            system.write("/etc/resolv.conf", "".join(f"nameserver {server}\n" for server in network.dns))
-    if system.attempt("systemctl", "is-active", "--quiet", "systemd-networkd.service"):
-        system.run("networkctl", "reload")
-        if network.interface:
-            system.run(
-                "networkctl", "reconfigure", network.interface, hint=f"Is there an interface {network.interface}?"
-            )
-
-
 def home_of(system: System, name: str) -> str:
     """Return the home directory of the account ``name``, empty if there is no such account."""
     for line in system.read_text("/etc/passwd").splitlines():
@@ -172,6 +128,30 @@ def home_of(system: System, name: str) -> str:
         if fields[0] == name and len(fields) == 7:
             return fields[5]
     return ""
+
+
+def change_places(system: System, *, keymap: str = "", timezone: str = "") -> None:
+    """Change the keyboard's layout or the time zone, on this root and in the settings.
+
+    Args:
+        keymap: the new layout; empty leaves it.
+        timezone: the new zone; empty leaves it.
+    Raises:
+        UsageError: there are no settings yet (``usage.settings``), or it is no layout (``usage.keymap``).
+        HostError: no such time zone (``host.timezone``).
+        StorageError: ``storage.write``.
+    """
+    kept = settings.load(system)
+    if kept is None:
+        raise UsageError("this machine is not set up yet", code="usage.settings", hint="Run 'sudo bpci setup' first.")
+    if keymap and not is_layout(keymap):
+        raise UsageError(
+            f"{keymap} is not the name of a keyboard layout", code="usage.keymap", hint="Such as us, de or ch:fr."
+        )
+    machine = replace(kept.machine, keymap=keymap or kept.machine.keymap, timezone=timezone or kept.machine.timezone)
+    set_keyboard_and_clock(system, machine)
+    system.write(settings.PATH, settings.dump(replace(kept, machine=machine)), settings.MODE)
+    remember_applied(system)
 
 
 def make_owner(system: System, owner: OwnerAnswers, *, replace_keys: bool = False) -> None:

@@ -7,11 +7,13 @@ the system's libcrypt, which also checks it at every sign-in (PAM): one implemen
 from __future__ import annotations
 
 import ctypes
+import hmac
 import os
 import re
+import threading
 from functools import cache
 
-from bpci_node.errors import HostError, UsageError
+from bpci_node.errors import AccessError, HostError, UsageError
 
 MIN_LENGTH = 10
 """Shortest password, characters."""
@@ -21,6 +23,8 @@ HASH_FORM = (
     r"|\$6\$(rounds=[0-9]{1,9}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}"
 )
 """yescrypt or SHA-512 in the form of crypt(5): what Debian and Ubuntu check, and nothing weaker."""
+
+_TURN = threading.Lock()
 
 
 def check_password(password: str) -> None:
@@ -65,6 +69,20 @@ def hash_password(password: str) -> str:
     if not re.fullmatch(HASH_FORM, text):
         raise HostError("the system's libcrypt makes no yescrypt hash", code="host.crypt", hint="Install libcrypt1.")
     return text
+
+
+def verify_password(password: str, hashed: str) -> None:
+    """Check ``password`` against the hash that :func:`hash_password` made, in time that depends on the hash alone.
+
+    Raises:
+        AccessError: another password (``access.sign_in``).
+        HostError: as :func:`hash_password`.
+    """
+    library = _libcrypt()
+    with _TURN:  # crypt(3) answers in one place for all threads
+        found = library.crypt(password.encode(), hashed.encode()) or b""
+    if not hmac.compare_digest(found, hashed.encode()):
+        raise AccessError("name or password is wrong", code="access.sign_in", hint="Try again, or ask the owner.")
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 from bpci_node.errors import UsageError
 from bpci_node.network import file as network_file
 from bpci_node.network.file import NetworkFile
-from bpci_node.setup.answers import Answers, IdentityAnswers, document
+from bpci_node.setup.answers import Answers, IdentityAnswers, NetworkAnswers, document
 from bpci_node.setup.answers_file import from_document
 
 SOURCE = "the journal of set-up"
@@ -52,6 +52,18 @@ def plan_from_object(value: Any) -> Plan:
     return Plan(from_document(value["answers"], source=SOURCE, kept=True), network, str(value["disk"]))
 
 
+def in_words(network: NetworkAnswers) -> str:
+    """Return how the machine gets its address, in one line; never the passphrase."""
+    where = "as it is (DHCP)"
+    if network.mode == "static":
+        names = f", names from {', '.join(network.dns)}" if network.dns else ""
+        second = f" and {network.address6}" if network.address6 else ""
+        where = f"{network.interface} {network.address}{second}, gateway {network.gateway or 'none'}{names}"
+    elif network.wifi_ssid:
+        where = "automatic (DHCP)"
+    return f"Wi-Fi {network.wifi_ssid} ({network.interface}), {where}" if network.wifi_ssid else where
+
+
 def review(plan: Plan, *, disk_label: str = "") -> list[tuple[str, str]]:
     """Return what will be written, as labels and values for a person.
 
@@ -59,11 +71,7 @@ def review(plan: Plan, *, disk_label: str = "") -> list[tuple[str, str]]:
         disk_label: model and size of the disk, where there is one to install to.
     """
     answers = plan.answers
-    network, owner, join = answers.network, answers.owner, answers.join
-    where = "as it is (DHCP)"
-    if network.mode == "static":
-        names = f", names from {', '.join(network.dns)}" if network.dns else ""
-        where = f"{network.interface} {network.address}, gateway {network.gateway or 'none'}{names}"
+    owner, join = answers.owner, answers.join
     web = "same password" if owner.web_password_hash == owner.password_hash else "password of its own"
     keys = f"{len(owner.ssh_keys)} SSH key{'s' if len(owner.ssh_keys) > 1 else ''}" if owner.ssh_keys else "no SSH"
     if join.mode == "devnet":
@@ -74,7 +82,7 @@ def review(plan: Plan, *, disk_label: str = "") -> list[tuple[str, str]]:
         ledger = join.network_url
     lines = [
         ("Machine", f"{answers.machine.hostname}, keyboard {answers.machine.keymap}, {answers.machine.timezone}"),
-        ("Network", where),
+        ("Network", in_words(answers.network)),
         ("Owner", f"{owner.name}, {keys}, web: {web}"),
         ("Identity", "a new one" if answers.identity.mode == "create" else "restored from its recovery phrase"),
         ("Node", f"{answers.node.name}, {answers.node.type}, profile {answers.node.hardware_profile}"),

@@ -1,7 +1,8 @@
 """``/etc/bpci/settings.toml``: what the owner has set about the machine, kept with the data.
 
 The root file system can be replaced by an update; whatever it must carry of the owner's settings is put there again
-from this file (:mod:`bpci_node.setup.machine`). It holds password hashes, so only root may read it. Invariant:
+from this file (:mod:`bpci_node.setup.machine`). It holds password hashes and the Wi-Fi passphrase, so only root may
+read it. Invariant:
 :func:`parse` reads back what :func:`dump` writes.
 """
 
@@ -41,13 +42,7 @@ def dump(settings: Settings) -> str:
         {
             "v": 1,
             "machine": {"hostname": machine.hostname, "keymap": machine.keymap, "timezone": machine.timezone},
-            "network": {
-                "mode": network.mode,
-                "interface": network.interface,
-                "address": network.address,
-                "gateway": network.gateway,
-                "dns": list(network.dns),
-            },
+            "network": network.as_map(),
             "owner": {
                 "name": owner.name,
                 "password_hash": owner.password_hash,
@@ -68,7 +63,7 @@ def parse(text: str) -> Settings:
         value = tomllib.loads(text)
         known = {1: ("machine", "network", "owner")}
         machine, network, owner = (dict(value[table]) for table in known[value["v"]])
-        network["dns"] = tuple(network["dns"])
+        network["dns"] = tuple(network.get("dns", ()))
         owner["ssh_keys"] = tuple(owner["ssh_keys"])
         return Settings(MachineAnswers(**machine), NetworkAnswers(**network), OwnerAnswers(**owner))
     except (KeyError, TypeError, ValueError) as error:

@@ -109,7 +109,7 @@ def test_useradd_takes_what_is_asked_of_it(set_up: SimulatedMachine, answers: An
 
 
 def test_a_fixed_address_becomes_a_unit_of_networkd(machine: SimulatedMachine) -> None:
-    from bpci_node.setup.machine import NETWORK_UNIT, set_network
+    from bpci_node.setup.networking import NETWORK_UNIT, set_network
 
     set_network(machine.system, STATIC)
     text = machine.system.read_text(NETWORK_UNIT)
@@ -121,7 +121,7 @@ def test_a_fixed_address_becomes_a_unit_of_networkd(machine: SimulatedMachine) -
 
 
 def test_a_network_that_others_manage_is_left_alone_and_says_so(machine: SimulatedMachine) -> None:
-    from bpci_node.setup.machine import NETWORK_UNIT, set_network
+    from bpci_node.setup.networking import NETWORK_UNIT, set_network
 
     machine.failing["systemctl is-enabled"] = ""
     with pytest.raises(HostError, match="not run by systemd-networkd"):

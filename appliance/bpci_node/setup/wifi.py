@@ -1,0 +1,118 @@
+"""Wi-Fi: which networks are in the air, and the configuration by which ``wpa_supplicant`` joins one.
+
+The passphrase stands in files that only root reads (0600), never in an argument, a message or a log. Joining is the
+work of the distribution's own unit ``wpa_supplicant@INTERFACE.service``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bpci_node.errors import HostError
+from bpci_node.setup.answers import NetworkAnswers
+from bpci_node.setup.system import System
+
+DIRECTORY = "/etc/wpa_supplicant"
+MODE = 0o600
+MARK = "# Written by BPCI Community OS from the owner's settings; change it with 'bpci machine network'."
+MAX_NETWORKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A network in the air."""
+
+    ssid: str
+    """Its name."""
+    signal_dbm: int
+    """How strong its strongest station is, decibels above a milliwatt: -40 is near, -80 is far."""
+    security: str
+    """``WPA3``, ``WPA2/WPA3``, ``WPA2``, ``open``, or ``other`` (WEP, enterprise), which is not joined here."""
+
+    @property
+    def label(self) -> str:
+        """Return a line for a person."""
+        bars = "strong" if self.signal_dbm >= -60 else "good" if self.signal_dbm >= -72 else "weak"
+        return f"{self.ssid}   {self.security}, {bars} ({self.signal_dbm} dBm)"
+
+
+def unit_of(interface: str) -> str:
+    """Return the unit that keeps ``interface`` on its network."""
+    return f"wpa_supplicant@{interface}.service"
+
+
+def path_of(interface: str) -> str:
+    """Return the file that the unit reads."""
+    return f"{DIRECTORY}/wpa_supplicant-{interface}.conf"
+
+
+def supplicant_file(network: NetworkAnswers) -> str:
+    """Return the configuration with which ``wpa_supplicant`` joins the network.
+
+    WPA2 and WPA3 with one passphrase, frames of management protected wherever the station can; nothing older.
+    Source: wpa_supplicant.conf(5).
+    """
+    # The name as hexadecimal digits: no character in it can end the line or the quotation.
+    lines = [f"ssid={network.wifi_ssid.encode().hex()}", "scan_ssid=1"]
+    secret = network.wifi_passphrase
+    if not secret:
+        lines.append("key_mgmt=NONE")
+    elif len(secret) == 64:
+        lines += ["key_mgmt=WPA-PSK WPA-PSK-SHA256", "proto=RSN", f"psk={secret}", "ieee80211w=1"]
+    else:
+        lines += ["key_mgmt=WPA-PSK WPA-PSK-SHA256 SAE", "proto=RSN", f'psk="{secret}"', "ieee80211w=1"]
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"{MARK}\ncountry={network.wifi_country}\nnetwork={{\n{body}}}\n"
+
+
+def scan(system: System, interface: str) -> list[Station]:
+    """Return the networks that ``interface`` hears, the strongest first.
+
+    Raises:
+        HostError: it can't listen (``host.wifi``).
+    """
+    system.attempt("ip", "link", "set", interface, "up")
+    done = system.runner(("iw", "dev", interface, "scan"), b"")
+    if done.status:
+        said = done.errors.splitlines()[-1:] or ["no answer"]
+        raise HostError(
+            f"{interface} can't look for Wi-Fi networks: {said[0]}",
+            code="host.wifi",
+            hint="Is its radio switched off? 'rfkill list' says so.",
+        )
+    return parse_scan(done.output.decode(errors="replace"))
+
+
+def parse_scan(text: str) -> list[Station]:
+    """Return the networks in the output of ``iw dev INTERFACE scan``, each name once, the strongest first."""
+    found: dict[str, Station] = {}
+    for block in re.split(r"(?m)^BSS ", text)[1:]:
+        station = _station(block)
+        known = found.get(station.ssid)
+        if station.ssid and (known is None or known.signal_dbm < station.signal_dbm):
+            found[station.ssid] = station
+    return sorted(found.values(), key=lambda item: (-item.signal_dbm, item.ssid))[:MAX_NETWORKS]
+
+
+def _station(block: str) -> Station:
+    name = re.search(r"(?m)^\tSSID: (.*)$", block)
+    signal = re.search(r"(?m)^\tsignal: (-?\d+)", block)
+    safe = re.search(r"(?m)^\tRSN:.*(?:\n\t\t.*)*", block)
+    suites = re.search(r"Authentication suites: (.*)", safe.group() if safe else "")
+    words = suites.group(1).split() if suites else []
+    plain, three = any(word.startswith("PSK") for word in words), "SAE" in words
+    security = "WPA2/WPA3" if plain and three else "WPA3" if three else "WPA2" if plain else "other"
+    if safe is None and not re.search(r"(?m)^\tcapability:.*Privacy", block) and "\tWPA:" not in block:
+        security = "open"
+    return Station(_unescaped(name.group(1)) if name else "", int(signal.group(1)) if signal else -100, security)
+
+
+def _unescaped(text: str) -> str:
+    r"""Return a name as ``iw`` shows it (``\xNN`` for what is no plain character); empty if no person can read it."""
+    data = re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes.fromhex(found.group(1).decode()), text.encode())
+    try:
+        name = data.decode()
+    except UnicodeDecodeError:
+        return ""
+    return name if name.isprintable() else ""
