@@ -23,6 +23,7 @@ GROUPS = {
     "console": "Show this node's state on the machine's console.",
     "machine": "Apply the machine's settings at boot.",
     "doctor": "Find what is wrong on this machine, and repair it.",
+    "backup": "Make, prove and restore encrypted backups.",
     "hardware": "Check this machine against a node's requirements.",
     "node": "Run and ask a node.",
     "devnet": "A node on this machine, within seconds.",
