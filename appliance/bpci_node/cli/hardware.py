@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.measuring import measure, score
 from bpci_node.cli.output import Progress, emit, json_option
 from bpci_node.errors import FormatError, UsageError
 from bpci_node.host.profiles import PROFILES, profile_named
@@ -28,7 +29,11 @@ _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "unknown": "magent
 
 @click.group("hardware")
 def command() -> None:
-    """Check this machine against a node's requirements."""
+    """Check this machine against a node's requirements, measure what it can do, and vouch for it."""
+
+
+command.add_command(measure)
+command.add_command(score)
 
 
 @command.command("check")

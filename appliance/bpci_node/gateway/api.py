@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from bpci_node.errors import AccessError
+from bpci_node.chain.registration import ACTIVE
+from bpci_node.errors import AccessError, BpciError
 from bpci_node.gateway.limits import RateLimit, source_of
+from bpci_node.gateway.measuring import Turn
 from bpci_node.gateway.metrics import Metrics
 from bpci_node.gateway.models import MAX_BATCH
 from bpci_node.network.auth import ReplayGuard, SignedRequest, verify_request
@@ -39,6 +41,7 @@ class Api:
         self.node, self.metrics = node, metrics
         self._replays = ReplayGuard()
         self._measure = RateLimit(MEASURE_MIB_PER_SECOND, MEASURE_BURST_MIB, code="limit.measure")
+        self._turns = {True: Turn(), False: Turn()}
         self._reach = RateLimit(REACH_PER_SECOND, REACH_BURST, code="limit.reach")
         self._proofs = RateLimit(PROOFS_PER_SECOND, PROOFS_BURST, code="limit.proofs", what="proofs")
         self._ledger = RateLimit(
@@ -79,6 +82,14 @@ class Api:
         mib = max(size_bytes / (1 << 20), 0.1)
         self._measure.take(address_of(request), mib)
         self._measure.take(did_of(signed.node_key), mib)
+
+    async def measuring_turn(self, signed: SignedRequest) -> Turn:
+        """Return where the sender of a request measures: registered nodes have a place of their own."""
+        try:
+            record, _ = await self.node.lookups.find_node(did_of(signed.node_key))
+        except BpciError:
+            return self._turns[False]
+        return self._turns[record["status"] == ACTIVE]
 
     def allow_reaching(self, request: Request, signed: SignedRequest) -> None:
         """Count one probe against source and key.

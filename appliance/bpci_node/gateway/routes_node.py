@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from functools import cache
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from bpci_node.errors import LimitError
 from bpci_node.gateway.api import Api, address_of, require_digest
 from bpci_node.gateway.body import as_model, decode_body, digest_body, read_body, reply
+from bpci_node.gateway.measuring import TRANSFER_SECONDS
 from bpci_node.gateway.metrics import CONTENT_TYPE
 from bpci_node.gateway.models import (
     MAX_MEASURE_BYTES,
@@ -78,8 +82,12 @@ def node_routes(api: Api) -> APIRouter:
         signed = api.signed_request(request)
         require_digest(signed, sha256(b""))
         api.allow_measuring(request, signed, size_bytes)
+        turn = await api.measuring_turn(signed)
+        # Entered here, so that a refusal is an answer and not a broken stream.
+        held = ExitStack()
+        held.enter_context(turn.taken(signed.node_key))
         return StreamingResponse(
-            _noise(size_bytes),
+            _noise(size_bytes, held),
             media_type="application/octet-stream",
             headers={"Content-Length": str(size_bytes), "Cache-Control": "no-store"},
         )
@@ -94,7 +102,13 @@ def node_routes(api: Api) -> APIRouter:
         signed = api.signed_request(request)
         announced = request.headers.get("content-length", "")
         api.allow_measuring(request, signed, int(announced) if announced.isdigit() else MAX_MEASURE_BYTES)
-        size, digest = await digest_body(request, MAX_MEASURE_BYTES)
+        turn = await api.measuring_turn(signed)
+        try:
+            with turn.taken(signed.node_key):
+                async with asyncio.timeout(TRANSFER_SECONDS):
+                    size, digest = await digest_body(request, MAX_MEASURE_BYTES)
+        except TimeoutError as error:
+            raise LimitError("the measured bytes did not arrive in time", code="limit.slow") from error
         require_digest(signed, digest)
         return reply(request, {"bytes": size})
 
@@ -122,8 +136,10 @@ def _block() -> bytes:
     return os.urandom(_BLOCK_BYTES)
 
 
-async def _noise(size_bytes: int) -> AsyncIterator[bytes]:
-    block, left = _block(), size_bytes
-    while left > 0:
-        yield block[:left]
-        left -= _BLOCK_BYTES
+async def _noise(size_bytes: int, held: ExitStack) -> AsyncIterator[bytes]:
+    """Give out so many bytes, or fewer when that takes too long; the turn ends with it."""
+    block, left, end = _block(), size_bytes, time.monotonic() + TRANSFER_SECONDS
+    with held:
+        while left > 0 and time.monotonic() < end:
+            yield block[:left]
+            left -= _BLOCK_BYTES

@@ -34,7 +34,7 @@ def append_times_us(directory: Path, *, most: int = MOST_APPENDS, seconds: float
         OSError: the directory can't be written.
     """
     block = os.urandom(BLOCK_BYTES)  # not zeros, which some disks do not store
-    file = _open_nameless(directory)
+    file = open_nameless(directory)
     try:
         times: list[int] = []
         end = time.monotonic() + seconds
@@ -54,7 +54,12 @@ def percentile(values: list[int], per_cent: int) -> int:
     return ordered[-(-len(ordered) * per_cent // 100) - 1]
 
 
-def _open_nameless(directory: Path) -> int:
+def open_nameless(directory: Path) -> int:
+    """Open a file in ``directory`` for reading and writing that has no name, and return its descriptor.
+
+    Raises:
+        OSError: the directory can't be written.
+    """
     try:
         return os.open(directory, os.O_TMPFILE | os.O_RDWR, 0o600)
     except OSError:

@@ -64,7 +64,7 @@ def test_a_directory_that_may_not_be_written_is_unknown(
     def refused(*_arguments: object, **_options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(latency, "_open_nameless", refused)
+    monkeypatch.setattr(latency, "open_nameless", refused)
     result = run_check(LATENCY, machine("mini_pc").context(), COMMUNITY)
     assert result.verdict is Verdict.UNKNOWN
     assert "--data-dir" in result.hint
