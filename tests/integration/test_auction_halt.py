@@ -26,6 +26,12 @@ def halted(network: Any) -> bool:
     return all(halt is not None and halt["until_us"] is None for halt in found)
 
 
+def resumed(network: Any) -> bool:
+    """Whether every validator says that the halt is over, at a time that has come."""
+    found = [network.overview(number) for number in range(len(network.validators))]
+    return all(item["halt"] is None or (item["halt"]["until_us"] or item["time_us"]) < item["time_us"] for item in found)
+
+
 def refusal(bidder: Bidder, client: AuctionClient, epoch: int) -> str:
     """The code by which more bonds are refused."""
     try:
@@ -81,7 +87,7 @@ def test_a_halt_refuses_commits_seals_or_refunds_what_is_open_and_is_said_until_
         assert ahead.as_list() in voids
 
     network.submit(network.guardian, "auction.resume", CAUSE)
-    network.wait_for(lambda: network.overview()["halt"]["until_us"], seconds=10, what="the end of the halt")
+    network.wait_for(lambda: resumed(network), seconds=10, what="the end of the halt on every validator")
     overview = network.wait_for(lambda: early(network), what="the beginning of an epoch")
     with AuctionClient(network.coordinator(overview)) as client:
         network.wait_for(lambda: bidder.open_line(client, overview["epoch"], 2), seconds=10, what="a line again")
