@@ -132,6 +132,18 @@ class JoinAnswers:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreAnswers:
+    """Which backup a restored identity goes on from."""
+
+    repository: str = ""
+    """Where the backups are, as in ``/etc/bpci/backup.toml``; empty: none, the node begins with an empty state."""
+    snapshot: str = "latest"
+    """``latest``, the beginning of an id, or a time."""
+    take_over_ledger: bool = False
+    """Whether a ledger of one's own goes on, because nobody has later blocks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Everything that a person decides in set-up."""
 
@@ -143,6 +155,7 @@ class Answers:
     identity: IdentityAnswers
     node: NodeAnswers
     join: JoinAnswers
+    restore: RestoreAnswers = RestoreAnswers()
 
 
 def document(answers: Answers) -> dict[str, Any]:
@@ -154,7 +167,7 @@ def document(answers: Answers) -> dict[str, Any]:
         key = "network_file" if answers.join.network_file else "network_url"
         join[key] = answers.join.network_file or answers.join.network_url
     owner, node, machine = answers.owner, answers.node, answers.machine
-    return {
+    value: dict[str, Any] = {
         "v": 1,
         "machine": {"hostname": machine.hostname, "keymap": machine.keymap, "timezone": machine.timezone},
         "network": answers.network.as_map(),
@@ -175,3 +188,10 @@ def document(answers: Answers) -> dict[str, Any]:
         },
         "join": join,
     }
+    if answers.restore.repository:
+        value["restore"] = {
+            "repository": answers.restore.repository,
+            "snapshot": answers.restore.snapshot,
+            "take_over_ledger": answers.restore.take_over_ledger,
+        }
+    return value

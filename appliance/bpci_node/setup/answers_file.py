@@ -36,6 +36,7 @@ from bpci_node.setup.answers import (
     NetworkAnswers,
     NodeAnswers,
     OwnerAnswers,
+    RestoreAnswers,
 )
 from bpci_node.setup.forms import check_network
 from bpci_node.setup.password import HASH_FORM, hash_password
@@ -125,9 +126,12 @@ def from_document(value: dict[str, Any], *, source: str, kept: bool = False) -> 
         identity=_identity(reader.table("identity", required=True), secrets, source, kept=kept),
         node=_node(reader.table("node"), machine.hostname),
         join=_join(reader.table("join", required=True), source),
+        restore=_restore(reader.table("restore")),
     )
     disk.done()
     reader.done()
+    if answers.restore.repository and answers.identity.mode != "restore":
+        raise _wrong(source, "restore.repository", 'belongs to identity.mode = "restore"')
     return answers
 
 
@@ -260,6 +264,16 @@ def _identity(reader: TableReader, secrets: dict[str, str], source: str, *, kept
             file=source,
             key="identity.phrase",
         ) from None
+
+
+def _restore(reader: TableReader) -> RestoreAnswers:
+    answers = RestoreAnswers(
+        reader.text("repository", "", r"[^\x00-\x1f\x7f]{0,512}", "the place of a repository of backups"),
+        reader.text("snapshot", RestoreAnswers().snapshot, r"[0-9a-zA-Z:.+-]{1,64}", "latest, an id, or a time"),
+        reader.flag("take_over_ledger", default=False),
+    )
+    reader.done()
+    return answers
 
 
 def _node(reader: TableReader, hostname: str) -> NodeAnswers:

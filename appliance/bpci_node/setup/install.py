@@ -61,6 +61,7 @@ def _hand_over(run: Run) -> None:
         )
     keys = derive_keys(run.phrase)
     keystore.keep_plain(target, keystore.NODE_KEY, keys.node)
+    keystore.keep_plain(target, keystore.BACKUP_KEY, keys.backup_key)
     if run.plan.answers.join.mode == "devnet":
         keystore.keep_plain(target, keystore.REGISTRY_KEY, keys.registry)
     target.write(settings.PATH, settings.dump(settings.settings_of(run.plan.answers)), settings.MODE)

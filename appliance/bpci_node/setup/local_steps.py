@@ -18,16 +18,24 @@ SERVICES = "bpci-services.target"
 
 
 def _key_names(run: Run) -> tuple[str, ...]:
+    names: tuple[str, ...] = (keystore.NODE_KEY,)
     if run.plan.answers.join.mode == "devnet":
-        return (keystore.NODE_KEY, keystore.REGISTRY_KEY)
-    return (keystore.NODE_KEY,)
+        names += (keystore.REGISTRY_KEY,)
+    # What an earlier version began has no backup key, and only the phrase would make one.
+    if run.phrase or keystore.is_there(run.system, keystore.BACKUP_KEY):
+        names += (keystore.BACKUP_KEY,)
+    return names
 
 
 def _seal_keys(run: Run) -> None:
     names = _key_names(run)
     if run.phrase:
         keys = derive_keys(run.phrase)
-        seeds = {keystore.NODE_KEY: keys.node, keystore.REGISTRY_KEY: keys.registry}
+        seeds = {
+            keystore.NODE_KEY: keys.node,
+            keystore.REGISTRY_KEY: keys.registry,
+            keystore.BACKUP_KEY: keys.backup_key,
+        }
     else:
         seeds = {name: keystore.open_key(run.system, name) for name in names}
     for name in names:

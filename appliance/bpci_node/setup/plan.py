@@ -88,6 +88,8 @@ def review(plan: Plan, *, disk_label: str = "") -> list[tuple[str, str]]:
         ("Node", f"{answers.node.name}, {answers.node.type}, profile {answers.node.hardware_profile}"),
         ("Ledger", ledger),
     ]
+    if answers.restore.repository:
+        lines.append(("Backup", f"{answers.restore.snapshot} of {answers.restore.repository}"))
     if plan.disk:
         lines.insert(2, ("Disk", f"{disk_label or plan.disk}: EVERYTHING ON IT IS ERASED"))
     return lines

@@ -10,6 +10,7 @@ from bpci_node.setup.interfaces import own_addresses
 from bpci_node.setup.ledger_steps import HARDWARE, JOIN, REACH, REGISTER
 from bpci_node.setup.local_steps import FINISH, KEYS, LINK, MACHINE, NODE, OWNER, SETTINGS, SSH, START
 from bpci_node.setup.plan import Plan
+from bpci_node.setup.restoring import RESTORE
 from bpci_node.setup.run import Run, Step
 
 
@@ -19,7 +20,8 @@ def steps_for(plan: Plan) -> tuple[Step, ...]:
         return install.STEPS
     joins = plan.answers.join.mode == "network"
     chosen = {JOIN.id: joins, REACH.id: joins, SSH.id: bool(plan.answers.owner.ssh_keys)}
-    every = (KEYS, SETTINGS, MACHINE, LINK, OWNER, JOIN, NODE, SSH, START, HARDWARE, REGISTER, REACH, FINISH)
+    chosen[RESTORE.id] = bool(plan.answers.restore.repository)
+    every = (KEYS, SETTINGS, MACHINE, LINK, OWNER, JOIN, RESTORE, NODE, SSH, START, HARDWARE, REGISTER, REACH, FINISH)
     return tuple(step for step in every if chosen.get(step.id, True))
 
 

@@ -62,7 +62,7 @@ def require_restorable(manifest: Manifest, state_dir: Path, *, takes_over: bool)
             f"the backup's ledger was made by its own machine up to block {manifest.ledger.height}; if anybody holds"
             " later blocks, going on from here would contradict them",
             code="backup.ledger",
-            hint="If that machine is gone and nobody has later blocks, say so: --take-over-ledger.",
+            hint="If that machine is gone and nobody has later blocks, say so (take_over_ledger).",
             height=manifest.ledger.height,
         )
 
