@@ -24,6 +24,7 @@ GROUPS = {
     "machine": "Apply the machine's settings at boot.",
     "doctor": "Find what is wrong on this machine, and repair it.",
     "backup": "Make, prove and restore encrypted backups.",
+    "update": "Update the node from a signed bundle, or go back.",
     "hardware": "Check this machine against a node's requirements.",
     "node": "Run and ask a node.",
     "devnet": "A node on this machine, within seconds.",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bpci_node.errors import FormatError
 from bpci_node.network.wire import bytes_of
+from bpci_node.runtime.drain import MAX_SECONDS
 
 MAX_BATCH = 5_000
 """Raw transactions of one batch."""
@@ -328,6 +329,12 @@ class SealRequest(Strict):
     target: Target
     gas_limit: int | None = Field(None, ge=21_000, le=2**63 - 1)
     base_fee: Amount | None = None
+
+
+class DrainRequest(Strict):
+    """Within how many seconds the node is to be stopped."""
+
+    seconds: int = Field(ge=0, le=MAX_SECONDS)
 
 
 class RegisterRequest(Strict):

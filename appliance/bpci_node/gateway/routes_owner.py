@@ -11,7 +11,7 @@ from starlette.responses import Response
 from bpci_node.errors import FormatError
 from bpci_node.gateway.api import Api
 from bpci_node.gateway.body import as_model, decode_body, read_body, reply
-from bpci_node.gateway.models import RegisterRequest, SealRequest
+from bpci_node.gateway.models import DrainRequest, RegisterRequest, SealRequest
 from bpci_node.gateway.problems import problem_of
 from bpci_node.network.wire import CBOR
 from bpci_node.runtime.doctor.own import examine_itself, own_status
@@ -66,6 +66,21 @@ def owner_routes(api: Api, addresses: list[str]) -> APIRouter:
     async def token(request: Request) -> Response:
         await node.guard.renew(at_once=True)
         return reply(request, {"token": node.guard.encoded, "guard": node.guard.status()})
+
+    @router.get("/owner/drain")
+    async def drain_status(request: Request) -> Response:
+        return reply(request, await node.drain.status(node.auction))
+
+    @router.post("/owner/drain")
+    async def drain(request: Request) -> Response:
+        wanted = as_model(DrainRequest, decode_body(request, await read_body(request, 4096)))
+        node.drain.begin(wanted.seconds)
+        return reply(request, await node.drain.status(node.auction))
+
+    @router.delete("/owner/drain")
+    async def resume(request: Request) -> Response:
+        node.drain.end()
+        return reply(request, await node.drain.status(node.auction))
 
     @router.post("/owner/stop")
     async def stop(request: Request) -> Response:

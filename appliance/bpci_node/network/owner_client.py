@@ -32,6 +32,23 @@ class OwnerClient:
         """Let the node ask its registry for a new activation token; return ``{token, guard}`` as they are then."""
         return self._map(self._transport.value("POST", "/owner/token"), "token", "guard")
 
+    def drain(self, seconds: int) -> dict[str, Any]:
+        """Let the node take no new part in auctions, because it is to be stopped within ``seconds``.
+
+        Returns:
+            How far it is: ``{draining, drained, seats, windows, owed, ...}``.
+        """
+        value = self._transport.value("POST", "/owner/drain", json_body={"seconds": seconds})
+        return self._map(value, "draining", "drained")
+
+    def drain_status(self) -> dict[str, Any]:
+        """Return how far draining is, as :meth:`drain`."""
+        return self._map(self._transport.value("GET", "/owner/drain"), "draining", "drained")
+
+    def resume(self) -> dict[str, Any]:
+        """Take :meth:`drain` back; return the same."""
+        return self._map(self._transport.value("DELETE", "/owner/drain"), "draining", "drained")
+
     def faucet_codes(self, count: int) -> list[str]:
         """Let the node's faucet make codes, each good for one grant.
 

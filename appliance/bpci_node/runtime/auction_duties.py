@@ -167,6 +167,8 @@ class AuctionDuties:
         await self._begin_runs()
         for run in list(self.runs.values()):
             run.follow_halt()
+            if run.coordinator is not None:
+                run.coordinator.is_closed = self._node.drain.is_closed
         now = load_epochs(self._state()).number_at(self.clock.now_us() // 1000)
         if now > self._pruned:
             self._pruned = now
@@ -189,7 +191,7 @@ class AuctionDuties:
         state, now_ms = self._state(), self.clock.now_us() // 1000
         epochs = load_epochs(state)
         wanted = epochs.number_at(now_ms) + 1
-        if wanted <= self._drawn or epochs.is_drawn(wanted, now_ms):
+        if self._node.drain.is_draining or wanted <= self._drawn or epochs.is_drawn(wanted, now_ms):
             return
         await self._node.guard.activate()
         # The seed takes in the last tickets of the draw before: it is known when their block is here.
@@ -340,6 +342,7 @@ class AuctionDuties:
         """
         request = LineRequest.decode(data)
         coordinator, run = self.coordinator_of(request.epoch), self._run_of(request.epoch)
+        coordinator.require_open()
         if not keys_of(self._state(), request.account):
             await asyncio.to_thread(self._follow_now)  # the account may have come into being a moment ago
         verify_line_request(request, ledger_id=self.value.ledger_id, keys=keys_of(self._state(), request.account))

@@ -23,7 +23,7 @@ from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.lines import Lines
 from bpci_node.auction.window import WindowId, window_at
 from bpci_node.chain.committee import Committee
-from bpci_node.errors import BpciError
+from bpci_node.errors import BpciError, RefusedError
 from bpci_node.primitives import codec
 from bpci_node.runtime.auction_keys import AuctionKeys
 from bpci_node.runtime.auction_messages import key_of, slot_of
@@ -103,6 +103,8 @@ class Coordinator:
         self._running: set[asyncio.Task[None]] = set()
         self.voids = 0
         """Windows that ended as void since this epoch began here."""
+        self.is_closed = False
+        """Whether the node is about to be stopped, so that no window is opened any more."""
 
     def restore(self) -> None:
         """Take up what the journal has of this epoch, before :meth:`run`; the lines are open by now.
@@ -138,12 +140,26 @@ class Coordinator:
 
     # Commits
 
+    def require_open(self) -> None:
+        """Check that windows are opened still.
+
+        Raises:
+            RefusedError: the node is about to be restarted (``seat.draining``).
+        """
+        if self.is_closed:
+            raise RefusedError(
+                "the coordinator is about to be restarted and opens no more windows",
+                code="seat.draining",
+                hint="Commit to a window of the next epoch.",
+            )
+
     async def commit(self, batch: bytes) -> list[bytes | BpciError]:
         """Take a batch of commits in; return for each its receipt, encoded, or why it is refused.
 
         Raises:
             BpciError: not a batch of commits.
         """
+        self.require_open()
         commits = decode_commits(batch)
         now = self._clock.now_us()
         results: list[bytes | BpciError] = [b""] * len(commits)
@@ -234,7 +250,12 @@ class Coordinator:
         At most one in :data:`WANT_US`, and of the longest class: hidden bids open windows by themselves.
         """
         now = self._clock.now_us()
-        if target not in self.epoch.terms or now < self._wanted_us.get(target, 0) or now >= self.epoch.ends_us:
+        if (
+            self.is_closed
+            or target not in self.epoch.terms
+            or now < self._wanted_us.get(target, 0)
+            or now >= self.epoch.ends_us
+        ):
             return
         window = window_at(target, self.epoch.terms[target].classes[-1], max(now, self.epoch.begins_us))
         with suppress(BpciError):

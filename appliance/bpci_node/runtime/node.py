@@ -26,6 +26,7 @@ from bpci_node.runtime import membership
 from bpci_node.runtime.belonging import require_same_identity
 from bpci_node.runtime.config import NodeConfig, NodeSection
 from bpci_node.runtime.counters import Counters, Timings
+from bpci_node.runtime.drain import Drain
 from bpci_node.runtime.faucet import open_faucet
 from bpci_node.runtime.following import FollowedLedger
 from bpci_node.runtime.funding import Funding
@@ -162,6 +163,7 @@ class Node:
             config, self.store, self.lookups, self._registry, ledger_id=self.network.ledger_id, counters=self.counters
         )
         self.auction: AuctionDuties | None = None
+        self.drain = Drain(clock_ms)
         self.upkeep = Upkeep(self.store, self.pools.values(), config.journal, clock_ms, timings=self.timings)
         self._prover = Prover(self.store, signer=self.signer, ledger_id=self.network.ledger_id, timings=self.timings)
 

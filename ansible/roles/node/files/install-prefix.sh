@@ -7,10 +7,11 @@ set -euo pipefail
 
 usage() {
   cat <<'HELP'
-Usage: install-prefix.sh PREFIX WHEELHOUSE [--deps-only] [--python PYTHON]
+Usage: install-prefix.sh PREFIX WHEELHOUSE [--deps-only] [--beside] [--python PYTHON]
   PREFIX       where the node is found afterwards, such as /opt/bpci
   WHEELHOUSE   directory from scripts/wheelhouse.sh: wheels, requirements.txt, project.txt
   --deps-only  install the dependencies and leave the node itself to a later call, which is then quick
+  --beside     install the new version, and leave the link and every other version as they are
   --python     Python 3.11 or later to build on (default: python3)
 Example: install-prefix.sh /opt/bpci build/wheelhouse
 HELP
@@ -18,11 +19,13 @@ HELP
 
 python=python3
 deps_only=no
+beside=no
 places=()
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
     --deps-only) deps_only=yes ;;
+    --beside) beside=yes ;;
     --python) python=${2:?--python needs a value}; shift ;;
     -*) echo "error: unknown option '$1'" >&2; usage >&2; exit 2 ;;
     *) places+=("$1") ;;
@@ -80,6 +83,10 @@ if [ ! -e "$target/.complete" ]; then
   sync -f "$target"
   made_from "${lists[@]}" >"$target/.complete.part"
   mv "$target/.complete.part" "$target/.complete"
+fi
+if [ $beside = yes ]; then
+  echo "$state $target"
+  exit 0
 fi
 previous=$(readlink "$prefix" || true)
 if [ "$previous" != "$(basename "$target")" ]; then

@@ -1,0 +1,75 @@
+"""Before a restart that was planned: the node takes no new part in auctions, and says when its part has ended.
+
+It serves the seats that it was drawn for, since nobody can stand in for it, and draws no lots for new ones. A while
+before the deadline it closes: no commits, lines or windows any more, so that those that are open end in time. A restart
+of the process forgets it all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bpci_node.store.auction_journal import CERTIFIED, OPEN, PROPOSED
+
+if TYPE_CHECKING:
+    from bpci_node.runtime.auction_duties import AuctionDuties
+
+CLOSING_MS = 15_000
+"""Before the deadline no window is opened any more: the longest takes some seconds to its final header."""
+MAX_SECONDS = 86_400
+
+
+class Drain:
+    """Whether a node is about to be restarted."""
+
+    def __init__(self, clock_ms: Callable[[], int]) -> None:
+        """Begin with a node that takes part."""
+        self._clock_ms = clock_ms
+        self.deadline_ms: int | None = None
+        """When the node will be stopped at the latest, Unix milliseconds; ``None`` for no such plan."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no lots are drawn any more."""
+        return self.deadline_ms is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no window is opened any more."""
+        return self.deadline_ms is not None and self._clock_ms() >= self.deadline_ms - CLOSING_MS
+
+    def begin(self, seconds: int) -> None:
+        """Plan to stop within ``seconds``; an earlier plan that ends sooner stays."""
+        deadline = self._clock_ms() + seconds * 1000
+        self.deadline_ms = deadline if self.deadline_ms is None else min(self.deadline_ms, deadline)
+
+    def end(self) -> None:
+        """Take part again."""
+        self.deadline_ms = None
+
+    async def status(self, auction: AuctionDuties | None) -> dict[str, Any]:
+        """Say how far it is: seats that are served still, windows that are open, what is owed to the ledger.
+
+        Raises:
+            StorageError: the auction's journal can't be read.
+        """
+        seats: list[int] = []
+        windows = owed = 0
+        if auction is not None:
+            seats = sorted(auction.runs)
+            led = {number for number, run in auction.runs.items() if run.coordinator is not None}
+            stored = await asyncio.to_thread(auction.journal.windows, OPEN, CERTIFIED, PROPOSED)
+            windows = sum(1 for window in stored if window.epoch in led)
+            owed = len(await asyncio.to_thread(auction.journal.owed))
+        is_over = not windows and not owed and (not seats or self.is_closed)
+        return {
+            "draining": self.is_draining,
+            "deadline_ms": self.deadline_ms,
+            "closed": self.is_closed,
+            "seats": seats,
+            "windows": windows,
+            "owed": owed,
+            "drained": self.is_draining and is_over,
+        }

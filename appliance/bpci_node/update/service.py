@@ -1,0 +1,94 @@
+"""The node's unit, as the service manager has it."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+from bpci_node.errors import HostError
+from bpci_node.host.units import read_properties
+
+_ANSWER_SECONDS = 30.0
+"""How long the service manager may take for an answer of its own."""
+_STOP_SECONDS = 120.0
+"""How long a node may take to finish what it accepted; its unit allows 30."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How the unit is."""
+
+    active: str
+    """``active``, ``activating``, ``inactive``, ``failed``."""
+    restarts: int
+    """How often the service manager started it again by itself."""
+    result: str
+    """Why it ended: ``success``, ``exit-code``, ``watchdog``."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs, or is being started."""
+        return self.active in ("active", "activating", "reloading")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One unit."""
+
+    unit: str
+
+    def condition(self) -> Condition:
+        """Return how it is.
+
+        Raises:
+            HostError: the service manager does not answer (``update.service``).
+        """
+        done = self._run(["show", "--property=ActiveState,NRestarts,Result", self.unit], _ANSWER_SECONDS)
+        found = read_properties(done.stdout)
+        restarts = found.get("NRestarts", "")
+        return Condition(
+            found.get("ActiveState", "inactive"), int(restarts) if restarts.isdigit() else 0, found.get("Result", "")
+        )
+
+    def start(self, seconds: float) -> str:
+        """Start it, and wait until it says that it is ready; return why it is not, or nothing.
+
+        Raises:
+            HostError: the service manager does not answer (``update.service``).
+        """
+        # What failed before does not count against the new start.
+        self._run(["reset-failed", self.unit], _ANSWER_SECONDS)
+        try:
+            done = self._call(["start", self.unit], seconds)
+        except subprocess.TimeoutExpired:
+            return f"it was not ready after {seconds:.0f} seconds"
+        if done.returncode == 0:
+            return ""
+        condition = self.condition()
+        return f"it did not start: {condition.result or condition.active}"
+
+    def stop(self) -> None:
+        """Stop it, and wait until it has ended.
+
+        Raises:
+            HostError: it does not end, or the service manager does not answer (``update.service``).
+        """
+        done = self._run(["stop", self.unit], _STOP_SECONDS)
+        if done.returncode != 0:
+            raise _silent(f"{self.unit} could not be stopped: {done.stderr.decode(errors='replace').strip()[:300]}")
+
+    def _run(self, arguments: list[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return self._call(arguments, seconds)
+        except subprocess.TimeoutExpired as error:
+            raise _silent(f"the service manager did not answer within {seconds:.0f} seconds") from error
+
+    def _call(self, arguments: list[str], seconds: float) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(["systemctl", *arguments], capture_output=True, timeout=seconds, check=False)
+        except OSError as error:
+            raise _silent(f"systemctl can't be run: {error.strerror}") from error
+
+
+def _silent(message: str) -> HostError:
+    return HostError(message, code="update.service", hint="See 'systemctl status bpci-node' and 'journalctl -b'.")
