@@ -22,6 +22,7 @@ GROUPS = {
     "setup": "Set this machine up: wizard, or answers file.",
     "console": "Show this node's state on the machine's console.",
     "machine": "Apply the machine's settings at boot.",
+    "access": "Who may sign in at this machine, and what was done there.",
     "doctor": "Find what is wrong on this machine, and repair it.",
     "backup": "Make, prove and restore encrypted backups.",
     "update": "Update the node from a signed bundle, or go back.",

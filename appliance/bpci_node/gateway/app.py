@@ -11,6 +11,7 @@ from bpci_node.gateway.explorer import explorer_pages
 from bpci_node.gateway.faucet_page import faucet_page
 from bpci_node.gateway.pages import Pages
 from bpci_node.gateway.routes_auction import auction_routes
+from bpci_node.gateway.routes_earnings import earnings_routes
 from bpci_node.gateway.routes_entries import entry_routes
 from bpci_node.gateway.routes_faucet import faucet_routes, owner_faucet_routes
 from bpci_node.gateway.routes_ledger import ledger_routes, owner_ledger_routes
@@ -47,5 +48,6 @@ def owner_app(api: Api, addresses: list[str]) -> FastAPI:
     for routes in (health_routes(api), node_routes(api), owner_routes(api, addresses), owner_ledger_routes(api)):
         app.include_router(routes)
     app.include_router(owner_faucet_routes(api))
+    app.include_router(earnings_routes(api))
     problems.install(app)
     return app

@@ -16,11 +16,11 @@ from systemd import daemon, journal
 from bpci_node.errors import BpciError
 
 
-def set_up_logging() -> None:
+def set_up_logging(identifier: str = "bpci-node") -> None:
     """Send all messages of the process to the journal if systemd listens, else to standard error."""
     handler: logging.Handler
     if _is_stderr_the_journal():
-        handler = journal.JournalHandler(SYSLOG_IDENTIFIER="bpci-node")
+        handler = journal.JournalHandler(SYSLOG_IDENTIFIER=identifier)
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
         handler = logging.StreamHandler(sys.stderr)
