@@ -113,8 +113,8 @@ class Owned:
 
 
 @pytest.fixture(scope="session")
-def owned(machine: Container, lab: Path) -> Owned:
+def owned(machine: Container, tmp_path_factory: pytest.TempPathFactory) -> Owned:
     """The same machine after set-up."""
-    owner = Owner(lab / "native-owner")
+    owner = Owner(tmp_path_factory.mktemp("owner") / "keys")
     result = set_up(machine, name=owner.name, password=owner.password, key=owner.public_key)
     return Owned(machine, owner, result)

@@ -15,7 +15,7 @@ from image.boot import BLOCKS, BPCI
 from tests.infra.appliance import Appliance
 from tests.infra.conftest import Registry
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.infra, pytest.mark.emulated, pytest.mark.timeout(1500)]
 
 DRIVERS = ["r8169", "igc", "e1000e", "ahci", "nvme", "xhci_pci", "usbhid", "i915", "tpm_tis"]
 

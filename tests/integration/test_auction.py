@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.verify_auction import verify_auction
@@ -19,6 +21,8 @@ from tests.integration.auction_network import (
     start_network,
     start_validator,
 )
+
+pytestmark = pytest.mark.real_time
 
 
 def test_a_bid_goes_from_a_hidden_commit_to_a_bundle_that_the_committee_signed(

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.cli.bid_file import BidFile
 from bpci_node.network.auction_client import AuctionClient
 from bpci_node.primitives.keys import LocalSigner
 from tests.integration.auction_network import AuctionNetwork, Bidder, early, start_network
 from tests.integration.conftest import COMMAND, ENVIRONMENT
+
+pytestmark = pytest.mark.real_time
 
 
 def coordinator_of(network: AuctionNetwork, bundle: AuctionBundle) -> bytes:

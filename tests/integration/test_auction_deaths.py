@@ -17,6 +17,8 @@ from bpci_node.primitives.keys import LocalSigner
 from tests.integration.auction_network import TARGET, TERMS, Bidder, early, start_network, start_validator
 from tests.integration.test_auction_faults import BOND, codes, final
 
+pytestmark = pytest.mark.real_time
+
 
 def payment(bidder: Bidder, commit: Commit) -> int:
     """What a commit pays if it wins."""

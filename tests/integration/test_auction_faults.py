@@ -38,6 +38,8 @@ from tests.integration.auction_network import (
 )
 from tests.integration.conftest import ROOT
 
+pytestmark = pytest.mark.real_time
+
 LYING = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "integration" / "lying"), str(ROOT / "appliance")])}
 BOND = TERMS.tiers[0].bond
 

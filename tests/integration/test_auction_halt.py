@@ -17,6 +17,8 @@ from bpci_node.network.auction_client import AuctionClient
 from bpci_node.primitives.keys import LocalSigner
 from tests.integration.auction_network import TARGET, TERMS, Bidder, bid, early, start_network
 
+pytestmark = pytest.mark.real_time
+
 CAUSE = {"reasons": bytes(32)}
 
 
@@ -29,7 +31,9 @@ def halted(network: Any) -> bool:
 def resumed(network: Any) -> bool:
     """Whether every validator says that the halt is over, at a time that has come."""
     found = [network.overview(number) for number in range(len(network.validators))]
-    return all(item["halt"] is None or (item["halt"]["until_us"] or item["time_us"]) < item["time_us"] for item in found)
+    return all(
+        item["halt"] is None or (item["halt"]["until_us"] or item["time_us"]) < item["time_us"] for item in found
+    )
 
 
 def refusal(bidder: Bidder, client: AuctionClient, epoch: int) -> str:

@@ -17,6 +17,8 @@ from bpci_node.primitives.keys import LocalSigner
 from tests.integration.auction_network import TARGET, AuctionNetwork, Bidder, bid, early, start_network
 from tests.integration.browser import Browser, chromium
 
+pytestmark = pytest.mark.real_time
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 BROWSER = {"accept": "text/html"}
 

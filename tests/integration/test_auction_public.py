@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.candidates import Origin
@@ -13,6 +14,8 @@ from bpci_node.errors import NotFoundError
 from bpci_node.network.auction_client import AuctionClient
 from bpci_node.primitives.keys import LocalSigner
 from tests.integration.auction_network import TARGET, Bidder, bid, early, start_network
+
+pytestmark = pytest.mark.real_time
 
 
 def test_an_entry_sent_to_a_notary_alone_runs_and_every_validator_has_the_bundle(

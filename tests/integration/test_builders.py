@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.candidates import Origin
 from bpci_node.auction.commit import encode_commits, sign_commit
@@ -16,6 +18,8 @@ from bpci_node.network.auction_client import AuctionClient
 from bpci_node.primitives.keys import LocalSigner
 from tests.integration.auction_network import TARGET, AuctionNetwork, Bidder, early, start_network
 from tests.integration.conftest import COMMAND, ENVIRONMENT
+
+pytestmark = pytest.mark.real_time
 
 SALT = bytes(range(32))
 

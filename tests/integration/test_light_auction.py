@@ -19,6 +19,8 @@ from bpci_node.primitives.hashing import keccak256
 from bpci_node.primitives.keys import LocalSigner
 from tests.integration.auction_network import AuctionNetwork, Bidder, bid, early, start_network
 
+pytestmark = pytest.mark.real_time
+
 ATTEMPTS = 8
 
 

@@ -15,6 +15,8 @@ from bpci_node.network.proved_state import ProvedState
 from bpci_node.primitives.keys import new_phrase
 from tests.integration.test_devnet import free_ports
 
+pytestmark = pytest.mark.real_time
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
