@@ -53,8 +53,9 @@ cloud_seed() { # cloud_seed DIR: what Packer serves to a cloud image, and the ke
 }
 
 provision() { # provision DIR
-  local accelerator
+  local accelerator strategies
   accelerator=$(image/accel.sh)
+  strategies=$(.venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__path__[0])')/plugins/strategy
   say "provisioning with Packer ($accelerator)"
   mkdir -p "$seed/http"
   if ! packer version | grep -q 'v1\.[0-6]\.'; then
@@ -63,7 +64,7 @@ provision() { # provision DIR
   # 9>&-: QEMU must not hold the lock when this script is gone
   packer build -color=false -var-file="image/$target.pkrvars.hcl" "${source[@]}" -var "ssh_key=$seed/build-key" \
     -var "seed_directory=$seed/http" -var "wheelhouse=$wheelhouse" -var "output_directory=$1/machine" \
-    -var "accelerator=$accelerator" -var "cpus=$([ "$accelerator" = kvm ] && echo 2 || echo 1)" image 9>&- 2>&1 |
+    -var "strategy_plugins=$strategies" -var "accelerator=$accelerator" -var "cpus=$([ "$accelerator" = kvm ] && echo 2 || echo 1)" image 9>&- 2>&1 |
     while IFS= read -r line; do say "${line#==> }"; done
 }
 

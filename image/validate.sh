@@ -21,5 +21,5 @@ for variables in image/*.pkrvars.hcl; do
   grep -q '^source_checksum' "$variables" || checksum=(-var "source_checksum=sha256:$(printf '0%.0s' {1..64})")
   packer validate -var-file="$variables" "${checksum[@]}" -var "source_image=$work/source.img" -var "ssh_key=$work/key" \
     -var "seed_directory=$work/seed" -var "wheelhouse=$work" -var "output_directory=$work/output" \
-    -var accelerator=tcg image
+    -var "strategy_plugins=$work" -var accelerator=tcg image
 done

@@ -54,6 +54,11 @@ variable "output_directory" {
   description = "Directory for the provisioned disk and the console log; must not exist."
 }
 
+variable "strategy_plugins" {
+  type        = string
+  description = "Directory of Mitogen's strategies for Ansible."
+}
+
 variable "accelerator" {
   type        = string
   description = "kvm or tcg, as image/accel.sh says."
