@@ -12,6 +12,7 @@ from bpci_node.setup.local_steps import FINISH, KEYS, LINK, MACHINE, NODE, OWNER
 from bpci_node.setup.plan import Plan
 from bpci_node.setup.restoring import RESTORE
 from bpci_node.setup.run import Run, Step
+from bpci_node.setup.web_step import WEB
 
 
 def steps_for(plan: Plan) -> tuple[Step, ...]:
@@ -21,7 +22,8 @@ def steps_for(plan: Plan) -> tuple[Step, ...]:
     joins = plan.answers.join.mode == "network"
     chosen = {JOIN.id: joins, REACH.id: joins, SSH.id: bool(plan.answers.owner.ssh_keys)}
     chosen[RESTORE.id] = bool(plan.answers.restore.repository)
-    every = (KEYS, SETTINGS, MACHINE, LINK, OWNER, JOIN, RESTORE, NODE, SSH, START, HARDWARE, REGISTER, REACH, FINISH)
+    before = (KEYS, SETTINGS, MACHINE, LINK, OWNER, JOIN, RESTORE, NODE, SSH, START)
+    every = (*before, HARDWARE, REGISTER, REACH, WEB, FINISH)
     return tuple(step for step in every if chosen.get(step.id, True))
 
 
@@ -44,4 +46,12 @@ def summary(run: Run) -> dict[str, Any]:
         "ssh": bool(run.plan.answers.owner.ssh_keys),
         "hardware": results["hardware"],
         "reachable": results.get("reachable", "unknown"),
+        "web": _web(results, hosts),
     }
+
+
+def _web(results: dict[str, Any], hosts: list[str]) -> dict[str, Any] | None:
+    """Return where a browser finds this machine, and the fingerprint of the authority that speaks for it."""
+    if "web_fingerprint" not in results:
+        return None
+    return {"urls": [f"https://{host}/" for host in hosts], "fingerprint": results["web_fingerprint"]}
