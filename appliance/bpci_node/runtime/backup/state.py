@@ -47,10 +47,10 @@ def load(root: Path) -> Memory:
     try:
         with (root / STATE.lstrip("/")).open("rb") as file:
             value = read_json(file.read(MAX_BYTES + 1), max_bytes=MAX_BYTES)
-        parts = [value["backup"], value["drill"]]
-        if not all(item is None or type(item["time_ms"]) is int for item in parts):
+        backup, drill = value["backup"], value["drill"]
+        if not all(item is None or type(item["time_ms"]) is int for item in (backup, drill)):
             return Memory()
-        return Memory(*parts, dict(value["failures"]))
+        return Memory(backup, drill, dict(value["failures"]))
     except (OSError, FormatError, KeyError, TypeError, ValueError):
         return Memory()
 
