@@ -100,11 +100,11 @@ from pathlib import Path
 from bpci_node.update.settings import load_settings
 from bpci_node.update.updater import Updater
 
-steps, fatal = [], int(sys.argv[3])
+steps, fatal = [], sys.argv[3]
 
 def tell(text):
     steps.append(text)
-    if len(steps) == fatal:
+    if str(len(steps)) == fatal or (not fatal.isdigit() and text.startswith(fatal)):
         print(json.dumps(steps), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -222,7 +222,8 @@ class Machine:
         self.settings.write_text(
             f'v = 1\n[place]\nprefix = "{self.home}/opt/bpci"\nstate = "{self.home}/update"\n'
             f'config = "{self.home}/node.toml"\ninstaller = "{INSTALLER}"\nkeys = ["{self.home}/keys"]\n'
-            f'metrics = "{self.home}/metrics"\n[gate]\nready_seconds = 60\nsettle_seconds = 1\ndrain_seconds = 30\n'
+            f'metrics = "{self.home}/metrics"\n[gate]\nready_seconds = 120\n'
+            "answer_seconds = 60\nsettle_seconds = 1\ndrain_seconds = 30\n"
         )
         (self.home / "metrics").mkdir()
         command = [INSTALLER, self.home / "opt/bpci", wheelhouse, "--python", PYTHON]
@@ -252,12 +253,17 @@ class Machine:
         assert done.returncode == status, (done.returncode, done.stdout, done.stderr, self.log())
         return json.loads(done.stdout) if done.stdout else json.loads(done.stderr[done.stderr.index("{") :])
 
-    def apply_and_die(self, bundle: Path, at: int) -> tuple[bool, list[str]]:
-        """Apply a bundle, kill the process at its ``at``-th step; tell whether it came that far, and what it said."""
+    def apply_and_die(self, bundle: Path, at: int | str) -> list[str] | None:
+        """Apply a bundle and kill the process as it tells of its ``at``-th step, or of one that begins with ``at``.
+
+        Returns:
+            The steps that were told, ``None`` if it came to its end.
+        """
         command = [self.home / "opt/bpci/bin/python3", self.home / "driver.py", self.settings, bundle, str(at)]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode in (0, -9), done.stderr
-        return done.returncode == -9, json.loads(done.stdout)
+        said: list[str] = json.loads(done.stdout)
+        return said if done.returncode == -9 else None
 
     def linked(self) -> str:
         return (self.home / "opt/bpci").readlink().name

@@ -214,6 +214,48 @@ def recover(*, settings: Path, as_json: bool) -> None:
     emit({"verdict": verdict}, as_json, lambda data: _render_verdict(data["verdict"]) if verdict else "nothing to do")
 
 
+@command.command("window")
+@settings_option
+@json_option
+def window(*, settings: Path, as_json: bool) -> None:
+    """Restart the node or the machine if package updates ask for it and the window is open. Run by a timer; needs root.
+
+    The auctions end first. The window is in /etc/bpci/updates.toml.
+
+    \b
+    Example:
+      sudo bpci update window
+    """
+    from bpci_node.update.restarts import keep_window
+
+    updater = _updater(settings)
+    with updater.alone():
+        done = keep_window(updater.settings, say)
+    emit({"done": done}, as_json, lambda data: str(data["done"]))
+
+
+@command.command("report")
+@settings_option
+@json_option
+def report(*, settings: Path, as_json: bool) -> int:
+    """Say what a planned restart of the machine has brought: packages, kernel, failed units, the node, how long.
+
+    Run after boot; needs root. Later the same stands in 'bpci update history'. Exit status 1 if something is not well.
+
+    \b
+    Examples:
+      sudo bpci update report
+      bpci update history --json
+    """
+    from bpci_node.update.restarts import report as report_restart
+
+    updater = _updater(settings)
+    with updater.alone():
+        verdict = report_restart(updater.settings, say)
+    emit({"report": verdict}, as_json, lambda _: "no restart was planned" if verdict is None else verdict["summary"])
+    return 0 if verdict is None or verdict["outcome"] == "well" else 1
+
+
 def _updater(path: Path) -> Updater:
     from bpci_node.update.settings import load_settings
     from bpci_node.update.updater import Updater

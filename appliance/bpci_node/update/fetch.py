@@ -29,7 +29,6 @@ ATTEMPTS = 5
 """Connections in a row that bring nothing new, until it is given up."""
 _PAUSE_SECONDS = 0.5
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
-_SHARE = 1 << 16
 
 Progress = Callable[[int, int], None]
 """Hears how many bytes are here, and of how many."""
@@ -116,7 +115,7 @@ class _Download:
     def take(self, parts: httpx.Response) -> None:
         """Append the body of a reply; at most as much as the manifest says."""
         with self.path.open("ab") as file:
-            for part in parts.iter_raw(_SHARE):
+            for part in parts.iter_raw():
                 file.write(part)
                 self.size += len(part)
                 if self._release is None:

@@ -91,11 +91,11 @@ def compare(config: NodeConfig, before: Seen | None, now: Seen, *, version: str)
 
     Args:
         before: what it said before, ``None`` if it did not run or did not answer.
-        version: the one that ought to run.
+        version: the one that ought to run; empty for any.
     Raises:
         UnreachableError, FormatError: it does not say what its ledger was.
     """
-    if now.version != version:
+    if version and now.version != version:
         return f"version {now.version[:40]} answers instead of {version}"
     if before is None:
         return ""

@@ -19,6 +19,9 @@ from bpci_node.primitives.fields import Fields
 from bpci_node.primitives.json_text import read_json
 from bpci_node.store.durable_file import replace_file, sync_path
 
+Verdict = dict[str, Any]
+"""What became of an update or a restart, JSON types."""
+
 MAX_BYTES = 1 << 20
 KEEP_HISTORY = 200
 """Verdicts that are kept."""

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bpci_node.errors import BpciError, HostError, RefusedError
 from bpci_node.host.space import read_space
@@ -25,14 +24,11 @@ from bpci_node.update import bundle, databases, health, machine, prefix
 from bpci_node.update.bundle import Release
 from bpci_node.update.draining import drain, resume
 from bpci_node.update.metrics import write_metrics
-from bpci_node.update.records import Installed, Journal, Phase, Records, Version
+from bpci_node.update.records import Installed, Journal, Phase, Records, Verdict, Version
 from bpci_node.update.release_key import KeyRing, load_ring, remember
 from bpci_node.update.rules import Here, require_fit
 from bpci_node.update.service import Service
 from bpci_node.update.settings import Settings
-
-Verdict = dict[str, Any]
-"""What became of an update, JSON types."""
 
 _SPARE_BYTES = 64 << 20
 """Room that stays free for the node while it is updated."""
