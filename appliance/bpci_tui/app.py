@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import work
+from textual import events, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 
@@ -23,8 +23,12 @@ from bpci_node.setup.system import System
 from bpci_node.setup.turn import JOURNAL, Turn, goes_on
 from bpci_tui import flow
 from bpci_tui.draft import Draft
+from bpci_tui.keyboard import OrderedKeys
 from bpci_tui.screens.base import StepScreen
 from bpci_tui.services import Services
+
+PLAIN = 20
+"""Result that asks for the same questions line by line."""
 
 
 class Wizard(App[int], inherit_bindings=False):
@@ -33,7 +37,10 @@ class Wizard(App[int], inherit_bindings=False):
     CSS_PATH = "theme.tcss"
     TITLE = "BPCI Community OS"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "leave", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "leave", show=False, priority=True),
+        Binding("ctrl+p", "plain", show=False, priority=True),
+    ]
 
     def __init__(self, services: Services) -> None:
         super().__init__()
@@ -45,6 +52,7 @@ class Wizard(App[int], inherit_bindings=False):
         self.result: dict[str, Any] = {}
         """What set-up ended with (:func:`bpci_node.setup.steps.summary`)."""
         self._current = ""
+        self._keys = OrderedKeys(self, super().on_event)
         self.animation_level = "none"
 
     def on_mount(self) -> None:
@@ -53,9 +61,22 @@ class Wizard(App[int], inherit_bindings=False):
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.step_aside)
         system = self.services.system
         if system.exists(JOURNAL):
-            self._read_journal(system)
+            from bpci_tui.applying import take_up  # noqa: PLC0415 - only after an interrupted run
+
+            self.interrupted_at = take_up(self.draft, system)
         self.show("apply" if goes_on(system) and self.services.turn.take() else "welcome")
         self._import_the_rest()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let keys wait for their turn."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
+
+    def on_unmount(self) -> None:
+        """Forget the keys that still wait."""
+        self._keys.stop()
 
     def show(self, name: str) -> None:
         """Show the screen ``name``."""
@@ -93,6 +114,11 @@ class Wizard(App[int], inherit_bindings=False):
         if not self.services.on_console and self._current != "apply":
             self.exit(130)
 
+    def action_plain(self) -> None:
+        """Go on line by line, for a screen reader, while nothing is written yet."""
+        if self._current != "apply":
+            self.exit(PLAIN)
+
     def _fatal_error(self) -> None:
         # The library's own report prints the local variables of every frame: passwords and phrases among them.
         self.panic(Text(traceback.format_exc()))
@@ -101,21 +127,6 @@ class Wizard(App[int], inherit_bindings=False):
     def _import_the_rest(self) -> None:
         for name in flow.TITLES:
             _screen(name)
-
-    def _read_journal(self, system: System) -> None:
-        from bpci_node.errors import BpciError  # noqa: PLC0415 - only after an interrupted run
-        from bpci_node.setup import journal, keystore  # noqa: PLC0415
-
-        try:
-            kept = journal.load(system)
-        except BpciError as error:
-            self.interrupted_at = error.message
-            return
-        if kept is None or kept.plan is None:
-            return
-        has_keys = keystore.is_there(system, keystore.NODE_KEY)
-        self.draft.take_over(kept.plan, str(kept.results.get("did", "")) if has_keys else "")
-        self.interrupted_at = str((kept.failure or {}).get("title", "")) or "it was interrupted"
 
 
 def _screen(name: str) -> type[StepScreen]:
@@ -127,4 +138,9 @@ def run_wizard(system: System, turn: Turn, *, on_console: bool) -> int:
     """Show the wizard on this terminal until set-up is done; return the exit status."""
     wizard = Wizard(Services(system, turn, on_console=on_console))
     status = wizard.run(mouse=False)
+    if status == PLAIN:
+        from bpci_tui.plain import run_plain  # noqa: PLC0415 - only when asked for
+
+        turn.give_up()
+        return run_plain(system, turn, on_console=on_console)
     return wizard.return_code or 1 if status is None else status

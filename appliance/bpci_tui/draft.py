@@ -35,6 +35,9 @@ class Draft:
     address: str = ""
     gateway: str = ""
     dns: str = ""
+    wifi_ssid: str = ""
+    wifi_country: str = ""
+    wifi_passphrase: str = field(default="", repr=False)
     disk: Candidate | None = None
     """The internal disk to install to."""
     disk_typed: str = ""
@@ -87,16 +90,22 @@ class Draft:
             self.web_password_hash = hash_password(self.web_password) if self.web_password else ""
             self.hashed = (self.password, self.web_password)
 
+    def network_answers(self) -> NetworkAnswers:
+        """Return how the machine shall get its address."""
+        if self.network_mode == "wifi":
+            return NetworkAnswers(
+                interface=self.interface,
+                wifi_ssid=self.wifi_ssid,
+                wifi_country=self.wifi_country,
+                wifi_passphrase=self.wifi_passphrase,
+            )
+        if self.network_mode == "dhcp":
+            return NetworkAnswers()
+        servers = tuple(self.dns.replace(",", " ").split())
+        return NetworkAnswers("static", self.interface, self.address.strip(), self.gateway.strip(), servers)
+
     def answers(self) -> Answers:
         """Return the answers."""
-        static = self.network_mode == "static"
-        network = NetworkAnswers(
-            "static",
-            self.interface,
-            self.address.strip(),
-            self.gateway.strip(),
-            tuple(self.dns.replace(",", " ").split()),
-        )
         network_url = self.registry_url if self.join == "url" else ""
         join = (
             JoinAnswers("devnet", self.ledger_name)
@@ -105,7 +114,7 @@ class Draft:
         )
         return Answers(
             MachineAnswers(self.hostname, self.keymap, self.timezone),
-            network if static else NetworkAnswers(),
+            self.network_answers(),
             (self.disk.serial or f"{self.disk.model}:{self.disk.size_bytes // 10**9}") if self.disk else "",
             OwnerAnswers(
                 self.owner, self.password_hash, self.web_password_hash or self.password_hash, tuple(self.ssh_keys)
@@ -128,6 +137,10 @@ class Draft:
             answers.machine.timezone,
         )
         self.network_mode, self.interface = answers.network.mode, answers.network.interface
+        if answers.network.wifi_ssid:
+            self.network_mode, self.wifi_ssid = "wifi", answers.network.wifi_ssid
+            self.wifi_country = answers.network.wifi_country
+            self.wifi_passphrase = answers.network.wifi_passphrase
         self.address, self.gateway = answers.network.address, answers.network.gateway
         self.dns = " ".join(answers.network.dns)
         self.owner, self.ssh_keys = answers.owner.name, list(answers.owner.ssh_keys)

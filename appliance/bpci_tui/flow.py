@@ -8,6 +8,7 @@ TITLES = {
     "welcome": "Welcome",
     "hardware": "Hardware",
     "network": "Network",
+    "wifi": "Network",
     "disk": "Disk",
     "owner": "Owner",
     "identity": "Identity",
@@ -28,7 +29,8 @@ def screens(draft: Draft, *, offers_disk: bool) -> list[str]:
     asks = ["phrase", "confirm"] if draft.identity == "create" else ["restore"]
     identity = [] if draft.kept_did else asks
     disk = ["disk"] if offers_disk else []
-    before = ["welcome", "hardware", "network", *disk, "owner", "identity", *identity]
+    air = ["wifi"] if draft.network_mode == "wifi" else []
+    before = ["welcome", "hardware", "network", *air, *disk, "owner", "identity", *identity]
     return [*before, "node", "join", "review", "apply", "done"]
 
 

@@ -56,15 +56,25 @@ class Choice(Widget, can_focus=True):
         """
         super().__init__(id=id)
         self._options = list(options)
-        self._rows = rows or len(self._options)
+        self._most = rows or len(self._options)
+        self._rows = min(self._most, len(self._options))
         values = [item for item, _ in self._options]
         self.set_reactive(Choice.index, values.index(value) if value in values else 0)
-        self.styles.height = min(self._rows, len(self._options))
+        self.styles.height = self._rows
 
     @property
     def value(self) -> str:
         """The chosen value."""
         return self._options[self.index][0]
+
+    def offer(self, options: Sequence[tuple[str, str]], value: str) -> None:
+        """Offer other options, with ``value`` chosen among them if it is there."""
+        self._options = list(options) or self._options
+        values = [item for item, _ in self._options]
+        self.set_reactive(Choice.index, values.index(value) if value in values else 0)
+        self._rows = min(self._most, len(self._options))
+        self.styles.height = self._rows
+        self.refresh(layout=True)
 
     def validate_index(self, index: int) -> int:
         """Keep the choice among the options."""

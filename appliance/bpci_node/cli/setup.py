@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 @click.command("setup")
 @click.option("--answers", type=click.Path(path_type=Path), metavar="FILE", help="Answer from a file, ask nothing.")
 @click.option("--console", is_flag=True, help="What the machine's consoles start: looks for answers on media first.")
+@click.option("--plain", is_flag=True, help="Ask line by line, for a screen reader: nothing is drawn.")
 @click.option("--dry-run", is_flag=True, help="With --answers: check them and show the plan, write nothing.")
 @json_option
-def command(answers: Path | None, console: bool, dry_run: bool, as_json: bool) -> int:  # noqa: FBT001 - click passes every option by name
+def command(*, answers: Path | None, console: bool, plain: bool, dry_run: bool, as_json: bool) -> int:
     """Set this machine up: in the wizard, or from an answers file.
 
     Interrupted, it goes on where it stopped when it is started again. Exit status: 0 set up, 1 a step failed,
@@ -36,6 +37,7 @@ def command(answers: Path | None, console: bool, dry_run: bool, as_json: bool) -
     \b
     Examples:
       sudo bpci setup
+      sudo bpci setup --plain
       bpci setup --answers answers.toml --dry-run
       sudo bpci setup --answers answers.toml
     """
@@ -62,6 +64,10 @@ def command(answers: Path | None, console: bool, dry_run: bool, as_json: bool) -
     turn = Turn(system, terminal_name())
     if answers is not None:
         return _from_file(system, turn, answers, as_json=as_json)
+    if plain:
+        from bpci_tui.plain import run_plain
+
+        return run_plain(system, turn, on_console=console)
     return _on_console(system, turn) if console else _wizard(system, turn, on_console=False)
 
 

@@ -11,12 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from bpci_node.errors import BpciError
-from bpci_node.setup import journal
-from bpci_node.setup.plan import Plan, plan_of
-from bpci_node.setup.run import Event, Run, carry_out
+from bpci_node.setup.run import Event, carry_out
 from bpci_node.setup.steps import steps_for, summary
-from bpci_node.setup.turn import goes_on
-from bpci_tui.screens.base import Problem, StepScreen, in_words
+from bpci_tui.applying import make_run, planned
+from bpci_tui.questions import Problem, in_words
+from bpci_tui.screens.base import StepScreen
 
 MARKS = {"begins": "...", "done": "ok", "skipped": "ok", "failed": "FAILED"}
 
@@ -31,7 +30,7 @@ class Apply(StepScreen):
 
     def body(self) -> ComposeResult:
         """Yield one line per step."""
-        self._plan = self._planned()
+        self._plan = planned(self.services, self.draft)
         self._states: dict[str, str] = {}
         self._detail = ""
         self._is_running = False
@@ -70,23 +69,11 @@ class Apply(StepScreen):
         """Try again."""
         self.action_retry()
 
-    def _planned(self) -> Plan:
-        draft, system = self.draft, self.services.system
-        kept = journal.load(system) if goes_on(system) else None
-        if kept is not None and kept.plan is not None:
-            return kept.plan
-        return plan_of(draft.answers(), network=draft.network, disk=draft.disk.name if draft.disk else "")
-
     @work(thread=True, exclusive=True)
     def _carry_out(self) -> None:
-        system, draft = self.services.system, self.draft
-        options = dict(self.services.run_options)
-        if self.services.checks is not None:
-            options["checks"] = self.services.checks
         try:
-            self._journal = journal.begin(system, self._plan)
-            run = Run(system, self._plan, self._journal, draft.phrase, **options)
-            run.say = lambda text: self.from_thread(self._tell, text)
+            run = make_run(self.services, self.draft, self._plan, lambda text: self.from_thread(self._tell, text))
+            self._journal = run.journal
             carry_out(run, steps_for(self._plan), lambda event: self.from_thread(self._watch, event))
             done = summary(run)
         except BpciError as error:

@@ -16,23 +16,14 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
-from bpci_node.errors import BpciError
 from bpci_tui import flow
+from bpci_tui.questions import Problem
 from bpci_tui.widgets import Action
 
 if TYPE_CHECKING:
     from bpci_tui.app import Wizard
     from bpci_tui.draft import Draft
     from bpci_tui.services import Services
-
-Problem = tuple[str, str]
-"""Id of the widget that is wrong (empty for none in particular), and what is wrong with it."""
-
-
-def in_words(error: BpciError) -> str:
-    """Return what happened and what to do, as whole sentences."""
-    message = error.message if "://" in error.message.split()[0] else error.message[0].upper() + error.message[1:]
-    return f"{message.rstrip('.')}. {error.hint or ''}".rstrip()
 
 
 class StepScreen(Screen[None]):

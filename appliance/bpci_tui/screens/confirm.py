@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui import questions
+from bpci_tui.questions import Problem
+from bpci_tui.screens.base import StepScreen
 from bpci_tui.widgets import Field
 
 
@@ -28,11 +30,7 @@ class Confirm(StepScreen):
 
     def problem(self) -> Problem | None:
         """Compare with the phrase."""
-        words = self.draft.phrase.split()
-        for index, position in enumerate(self.draft.positions):
-            if self.draft.confirmed[index].strip().lower() != words[position - 1]:
-                return f"word-{index}", f"That is not word {position}. Escape shows the words again."
-        return None
+        return questions.check_words(self.draft)
 
 
 SCREEN = Confirm

@@ -6,7 +6,9 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from bpci_node.setup import disks
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui import questions
+from bpci_tui.questions import Problem
+from bpci_tui.screens.base import StepScreen
 from bpci_tui.widgets import Choice, Field
 
 
@@ -49,10 +51,7 @@ class Disk(StepScreen):
 
     def problem(self) -> Problem | None:
         """Ask for the size of a disk that is going to be erased."""
-        disk = self.draft.disk
-        if disk is not None and not disks.is_confirmed(disk, self.draft.disk_typed):
-            return "confirm", f"Type the size or the model of that disk to confirm: {disk.label}."
-        return None
+        return questions.check_disk(self.draft)
 
     def _show_field(self) -> None:
         chosen = self.query_one("#target", Choice).value

@@ -8,13 +8,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from bpci_tui.applying import result_rows
 from bpci_tui.screens.base import StepScreen
-
-REACHED = {
-    "yes": "yes",
-    "no": "NO. Forward TCP port 8545 of your router to this machine, then register again.",
-    "unknown": "nobody to ask: this ledger lives on this machine",
-}
 
 
 class Done(StepScreen):
@@ -35,17 +30,7 @@ class Done(StepScreen):
             yield Static(lines)
             return
         lines.append("This node is set up and registered.\n\n", style="bold")
-        rows = [("Address", url) for url in done["urls"]] or [("Address", "none yet: the network gave none")]
-        if done["ssh"]:
-            rows += [("SSH", f"ssh {done['owner']}@{address}") for address in done["addresses"][:1]]
-        rows += [
-            ("Node", done["did"]),
-            ("Account", done["account"]),
-            ("Ledger", done["ledger"][:60]),
-            ("Hardware", f"{done['hardware']['verdict']} (profile {done['hardware']['profile']})"),
-            ("Reachable", REACHED[done["reachable"]]),
-        ]
-        for label, value in rows:
+        for label, value in result_rows(done):
             lines.append(f"{label:<11}", style="bold").append(f"{value}\n")
         yield Static(lines)
 

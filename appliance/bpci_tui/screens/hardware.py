@@ -10,7 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui.questions import Problem
+from bpci_tui.screens.base import StepScreen
 
 if TYPE_CHECKING:
     from bpci_node.host.check import Check

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from bpci_tui import questions
 from bpci_tui.screens.base import StepScreen
 from bpci_tui.widgets import Choice
 
@@ -22,17 +23,15 @@ class Identity(StepScreen):
 
     def body(self) -> ComposeResult:
         """Yield the choice, or the identity that an earlier run has put to rest."""
-        ways = [("create", "A new identity: show me its 24 words"), ("restore", "I have a recovery phrase")]
+        ways = list(questions.IDENTITIES)
         if self.draft.kept_did:
-            ways = [("kept", "The identity whose keys are at rest on this machine already")]
+            ways = [questions.KEPT_IDENTITY]
             yield Static(self.draft.kept_did)
         yield Choice(ways, self.draft.identity, id="identity")
 
     def collect(self) -> None:
         """Take the choice."""
-        chosen = self.query_one("#identity", Choice).value
-        if chosen not in ("kept", self.draft.identity):
-            self.draft.identity, self.draft.phrase, self.draft.confirmed = chosen, "", []
+        questions.choose_identity(self.draft, self.query_one("#identity", Choice).value)
 
 
 SCREEN = Identity

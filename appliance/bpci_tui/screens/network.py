@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from bpci_node.errors import UsageError
-from bpci_node.setup.answers import HOSTNAME, INTERFACE, NetworkAnswers
-from bpci_node.setup.forms import check_static
+from bpci_node.errors import BpciError
+from bpci_node.setup import trial
+from bpci_node.setup.answers import NetworkAnswers
 from bpci_node.setup.interfaces import Interface, default_gateway, list_interfaces, preflight
-from bpci_tui.screens.base import Problem, StepScreen
+from bpci_tui import questions
+from bpci_tui.joining import TRIAL_SECONDS, try_network
+from bpci_tui.questions import Problem, in_words
+from bpci_tui.screens.base import StepScreen
 from bpci_tui.widgets import Choice, Field
 
 LOOK_SECONDS = 2.0
@@ -30,7 +31,9 @@ class Network(StepScreen):
         """Yield the state, the machine's name, the way it gets an address."""
         yield Static("Looking at the network ...", id="state")
         yield Static("Address", classes="heading gap")
-        ways = (("dhcp", "Automatic, as it is now (DHCP)"), ("static", "A fixed address"))
+        self._tried: NetworkAnswers | None = None
+        cards = list_interfaces(self.services.system)
+        ways = [*questions.WAYS, *([questions.WIFI_WAY] if any(item.is_wireless for item in cards) else [])]
         yield Choice(ways, self.draft.network_mode, id="mode")
         with Vertical(id="static"):
             yield Field("Interface", self.draft.interface, id="interface")
@@ -59,18 +62,42 @@ class Network(StepScreen):
 
     def problem(self) -> Problem | None:
         """Check the name, and the fixed address if one is wanted."""
-        draft = self.draft
-        if draft.network_mode == "static":
-            if not re.fullmatch(INTERFACE, draft.interface):
-                return "interface", "Which interface? Its name stands above."
-            servers = tuple(draft.dns.replace(",", " ").split())
-            try:
-                check_static(NetworkAnswers("static", draft.interface, draft.address, draft.gateway, servers))
-            except UsageError as error:
-                return str(error.details["key"]), f"This {error.message}."
-        if not re.fullmatch(HOSTNAME, draft.hostname):
-            return "hostname", "A machine's name has letters a-z, digits and -, at most 63."
-        return None
+        return questions.check_link(self.draft)
+
+    def submit(self) -> None:
+        """Try a fixed address before going on with it; the second Enter keeps it."""
+        wanted = self.draft.network_answers()
+        if wanted.mode != "static":
+            super().submit()
+        elif wanted != self._tried:
+            self._try(wanted)
+        else:
+            trial.hold(self.services.system)
+            super().submit()
+
+    def action_back(self) -> None:
+        """Take back what is tried, then go back."""
+        if self._tried is not None:
+            trial.restore(self.services.system)
+        super().action_back()
+
+    @work(thread=True, exclusive=True)
+    def _try(self, wanted: NetworkAnswers) -> None:
+        system = self.services.system
+        try:
+            found = try_network(system, wanted, lambda text: self.from_thread(self.say, text), wait=3.0)
+        except BpciError as error:
+            self.from_thread(self.say, f"! {in_words(error)}")
+        else:
+            self.from_thread(self._is_tried, wanted, found)
+
+    def _is_tried(self, wanted: NetworkAnswers, found: list[str]) -> None:
+        self._tried = wanted
+        shown = f"now {', '.join(found)}" if found else "without an address yet: is the cable in?"
+        self.say(
+            f"{wanted.interface} is {shown}. Enter keeps it; without that, the settings before come back after "
+            f"{TRIAL_SECONDS} s."
+        )
 
     def _show_fields(self) -> None:
         self.query_one("#static").display = self.query_one("#mode", Choice).value == "static"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
 from textual import work
@@ -10,11 +9,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
-from bpci_node.errors import FormatError, UsageError
-from bpci_node.setup.answers import ACCOUNT, RESERVED_ACCOUNTS
+from bpci_node.errors import FormatError
 from bpci_node.setup.forms import check_ssh_key
-from bpci_node.setup.password import check_password, strength
-from bpci_tui.screens.base import Problem, StepScreen, in_words
+from bpci_node.setup.password import strength
+from bpci_tui import questions
+from bpci_tui.questions import Problem, in_words
+from bpci_tui.screens.base import StepScreen
 from bpci_tui.widgets import Field
 
 
@@ -62,22 +62,7 @@ class Owner(StepScreen):
 
     def problem(self) -> Problem | None:
         """Check the fields in the order in which they stand."""
-        draft = self.draft
-        if not re.fullmatch(ACCOUNT, draft.owner) or draft.owner in RESERVED_ACCOUNTS:
-            return "owner", "A login name has a-z, 0-9, _ and -, begins with a letter, and is not one of the system's."
-        if draft.password or not draft.password_hash:
-            try:
-                check_password(draft.password)
-            except UsageError as error:
-                return "password", in_words(error)
-            if draft.repeated != draft.password:
-                return "repeated", "The two passwords are not the same."
-        if draft.web_password:
-            try:
-                check_password(draft.web_password)
-            except UsageError as error:
-                return "web", in_words(error)
-        return None
+        return questions.check_owner(self.draft)
 
     def try_to_go_on(self) -> None:
         """Add the key that was pasted, or go on."""

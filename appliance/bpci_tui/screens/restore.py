@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from mnemonic import Mnemonic
 from textual.app import ComposeResult
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from bpci_node.errors import FormatError
-from bpci_node.primitives.derivation import normalise_phrase
-from bpci_tui.screens.base import Problem, StepScreen, in_words
+from bpci_tui import questions
+from bpci_tui.questions import Problem
+from bpci_tui.screens.base import StepScreen
 from bpci_tui.widgets import Field
-
-WORDS = 24
+from bpci_tui.words import WORDS, completed, word_list
 
 
 class Completion(Suggester):
@@ -45,7 +41,7 @@ class Restore(StepScreen):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the words as they were understood."""
-        words = _completed(event.value)
+        words = completed(event.value)
         cells = [f"{number:>2} {word:<10}" for number, word in enumerate(words[:WORDS], start=1)]
         rows = ["  ".join(cells[row : row + 4]).rstrip() for row in range(0, len(cells), 4)]
         self.query_one("#words", Static).update("\n".join([*rows, f"{len(words)} of {WORDS} words"]))
@@ -57,29 +53,7 @@ class Restore(StepScreen):
 
     def problem(self) -> Problem | None:
         """Check the words and their checksum."""
-        try:
-            self.draft.phrase = normalise_phrase(" ".join(_completed(self.draft.restored)))
-        except FormatError as error:
-            return "phrase", in_words(error)
-        return None
-
-
-@cache
-def word_list() -> tuple[str, ...]:
-    """Return the English words of BIP-39, in alphabetical order."""
-    return tuple(Mnemonic("english").wordlist)
-
-
-def _completed(text: str) -> list[str]:
-    """Return the words that were typed, each completed where its beginning names only one of the list."""
-    return [_complete(word) for word in text.lower().split()]
-
-
-def _complete(start: str) -> str:
-    if len(start) < 4:
-        return start
-    found = [word for word in word_list() if word.startswith(start)]
-    return start if start in found or len(found) != 1 else found[0]
+        return questions.check_phrase(self.draft)
 
 
 SCREEN = Restore

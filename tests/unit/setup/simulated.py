@@ -1,3 +1,4 @@
+# ruff: noqa: E101 - what "iw" prints is indented by tabs
 """A machine in a directory: real files, a real node, and commands that leave the traces which the real ones leave."""
 
 import asyncio
@@ -17,6 +18,41 @@ from bpci_node.setup.system import Finished, System
 
 ADDRESS = "192.0.2.7"
 GIGABYTE = 10**9
+AIR = r"""BSS 02:00:00:00:01:00(on wlan0)
+	freq: 2412
+	capability: ESS Privacy ShortSlotTime (0x0411)
+	signal: -71.00 dBm
+	SSID: Attic
+	RSN:	 * Version: 1
+		 * Group cipher: CCMP
+		 * Authentication suites: PSK SAE
+		 * Capabilities: 16-PTKSA-RC (0x00cc)
+BSS 02:00:00:00:01:01(on wlan0)
+	capability: ESS Privacy ShortSlotTime (0x0411)
+	signal: -42.00 dBm
+	SSID: Attic
+	RSN:	 * Version: 1
+		 * Authentication suites: PSK
+	WPS:	 * Version: 1.0
+BSS 02:00:00:00:02:00(on wlan0) -- associated
+	capability: ESS (0x0401)
+	signal: -80.00 dBm
+	SSID: Caf\xc3\xa9 guest
+BSS 02:00:00:00:03:00(on wlan0)
+	capability: ESS Privacy (0x0411)
+	signal: -50.00 dBm
+	SSID: company
+	RSN:	 * Version: 1
+		 * Authentication suites: IEEE 802.1X
+BSS 02:00:00:00:04:00(on wlan0)
+	capability: ESS Privacy (0x0411)
+	signal: -30.00 dBm
+	SSID: \x1b[2J
+BSS 02:00:00:00:05:00(on wlan0)
+	signal: -30.00 dBm
+	SSID:
+"""
+"""What ``iw dev wlan0 scan`` prints."""
 
 
 class SimulatedMachine:
@@ -28,6 +64,7 @@ class SimulatedMachine:
         self.failing: dict[str, str] = {}
         """First words of commands that fail, with what they say."""
         self.addresses = [ADDRESS]
+        self.radio_addresses: list[str] = []
         self.has_creds = True
         self.progress = ["progress 10 boot partition", "progress 60 system", "data /target"]
         self.node: RunningNode | None = None
@@ -59,6 +96,12 @@ class SimulatedMachine:
     @property
     def run_options(self) -> dict[str, Any]:
         return {"api": self.url, "owner_socket": self.node_directory / "owner.sock", "address_seconds": 0.0}
+
+    def add_radio(self) -> None:
+        """Give it a Wi-Fi card that hears some networks."""
+        for name in ("device", "wireless"):
+            (self.root / "sys/class/net/wlan0" / name).mkdir(parents=True)
+        (self.root / "sys/class/net/wlan0/carrier").write_text("0\n")
 
     def boot_from_stick(self, *disks: tuple[str, str, int]) -> None:
         """Make it the appliance, booted from a USB stick ``sda``, with internal disks (name, model, gigabytes)."""
@@ -118,9 +161,14 @@ class SimulatedMachine:
         if "route" in argv:
             rows: list[Any] = [{"gateway": "192.0.2.1"}] if self.addresses else []
         else:
-            info = [{"family": "inet", "local": item, "prefixlen": 24, "scope": "global"} for item in self.addresses]
-            rows = [{"ifname": "lo", "addr_info": []}, {"ifname": "eth0", "addr_info": info}]
+            rows = [{"ifname": "lo", "addr_info": []}]
+            for name, addresses in (("eth0", self.addresses), ("wlan0", self.radio_addresses)):
+                info = [{"family": "inet", "local": item, "prefixlen": 24, "scope": "global"} for item in addresses]
+                rows.append({"ifname": name, "addr_info": info})
         return Finished(0, json.dumps(rows).encode(), "")
+
+    def _iw(self, _argv: Sequence[str], _stdin: bytes) -> Finished:
+        return Finished(0, AIR.encode(), "")
 
     def _systemd_creds(self, argv: Sequence[str], stdin: bytes) -> Finished:
         if not self.has_creds:

@@ -1,4 +1,3 @@
-# ruff: noqa: E101 - what "iw" prints is indented by tabs
 import json
 import threading
 import time
@@ -20,47 +19,13 @@ from bpci_node.setup.places import is_zone, zones
 from bpci_node.setup.plan import in_words, plan_from_object, plan_of
 from bpci_node.setup.settings import settings_of
 from bpci_node.setup.system import System
-from tests.unit.setup.simulated import SimulatedMachine
+from tests.unit.setup.simulated import AIR, SimulatedMachine
 
 SECRET = "hidden behind 8 walls"
 STATIC = NetworkAnswers(
     "static", "eth0", "192.0.2.5/24", "192.0.2.1", ("9.9.9.9",), address6="2001:db8::5/64", gateway6="fe80::1"
 )
 WIFI = NetworkAnswers(interface="wlan0", wifi_ssid='At"tic\\', wifi_country="DE", wifi_passphrase=SECRET)
-AIR = r"""BSS 02:00:00:00:01:00(on wlan0)
-	freq: 2412
-	capability: ESS Privacy ShortSlotTime (0x0411)
-	signal: -71.00 dBm
-	SSID: Attic
-	RSN:	 * Version: 1
-		 * Group cipher: CCMP
-		 * Authentication suites: PSK SAE
-		 * Capabilities: 16-PTKSA-RC (0x00cc)
-BSS 02:00:00:00:01:01(on wlan0)
-	capability: ESS Privacy ShortSlotTime (0x0411)
-	signal: -42.00 dBm
-	SSID: Attic
-	RSN:	 * Version: 1
-		 * Authentication suites: PSK
-	WPS:	 * Version: 1.0
-BSS 02:00:00:00:02:00(on wlan0) -- associated
-	capability: ESS (0x0401)
-	signal: -80.00 dBm
-	SSID: Caf\xc3\xa9 guest
-BSS 02:00:00:00:03:00(on wlan0)
-	capability: ESS Privacy (0x0411)
-	signal: -50.00 dBm
-	SSID: company
-	RSN:	 * Version: 1
-		 * Authentication suites: IEEE 802.1X
-BSS 02:00:00:00:04:00(on wlan0)
-	capability: ESS Privacy (0x0411)
-	signal: -30.00 dBm
-	SSID: \x1b[2J
-BSS 02:00:00:00:05:00(on wlan0)
-	signal: -30.00 dBm
-	SSID:
-"""
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,9 @@ from bpci_node.runtime.doctor.issue import Issue
 from bpci_node.setup.answers import Answers
 from bpci_node.setup.unattended import Teller, make_plan, set_up
 from bpci_tui import console
-from bpci_tui.console import SIGN_IN, WIDTH, State, doctor_lines, examine_machine, lines_of, read_state, run
+from bpci_tui.console import FIRST_ACTION, SIGN_IN, run, run_plain
+from bpci_tui.pages import ACTIONS, WIDTH, action_lines, doctor_lines, lines_of, network_lines
+from bpci_tui.state import FIGURES, State, examine_machine, read_state, read_upkeep
 from tests.unit.setup.conftest import CHECKS
 from tests.unit.setup.simulated import SimulatedMachine
 
@@ -75,8 +78,19 @@ def test_nothing_that_the_node_says_moves_the_cursor_or_breaks_a_line() -> None:
     assert "http://[2001:db8::7]:8545" in "\n".join(lines)
 
 
-@pytest.mark.parametrize(("keys", "status"), [([None, "x", "s"], SIGN_IN), ([None, "S"], SIGN_IN), ([None, ""], 0)])
-def test_only_s_asks_for_a_login(
+@pytest.mark.parametrize(
+    ("keys", "status"),
+    [
+        ([None, "x", "1", "s"], SIGN_IN),
+        ([None, "S"], SIGN_IN),
+        ([None, ""], 0),
+        (["a", "9", "1"], FIRST_ACTION),
+        (["A", str(len(ACTIONS))], FIRST_ACTION + len(ACTIONS) - 1),
+        (["n", "1", "a", "a", "1", ""], 0),
+    ],
+    ids=["s", "S", "end", "first", "last", "elsewhere"],
+)
+def test_only_s_asks_for_a_login_and_only_numbers_of_its_page_for_an_action(
     machine: SimulatedMachine, keys: list[str | None], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waiting = iter(keys)
@@ -241,3 +255,71 @@ def babble() -> Iterator[int]:
 def test_what_is_no_node_is_shown_as_none(machine: SimulatedMachine, babble: int) -> None:
     assert read_state(machine.system, babble).status is None
     assert socket.gethostname() == read_state(machine.system, babble).hostname
+
+
+def test_every_action_of_the_page_is_one_that_the_command_knows() -> None:
+    from bpci_node.cli.console_actions import ACTS
+
+    assert list(ACTS) == [name for name, _ in ACTIONS]
+    script = Path(__file__).parents[3] / "ansible/roles/console/files/usr/lib/bpci/console-tty"
+    assert f"acts=({' '.join(ACTS)})" in script.read_text()
+
+
+def test_every_page_fits_and_shows_the_address(machine: SimulatedMachine) -> None:
+    state = State("attic", ["192.0.2.7", "2001:db8::7", "192.0.2.8"], 8545, None, None, [], network=("x " * 300,))
+    for page in (lines_of, network_lines, action_lines):
+        lines = page(state)
+        assert len(lines) <= 22
+        assert all(len(line) <= WIDTH for line in lines)
+        assert "http://192.0.2.7:8545" in "\n".join(lines)
+
+
+def test_the_network_page_says_what_is_wrong(machine: SimulatedMachine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.addresses = []
+    waiting = iter(["n", ""])
+    assert run(machine.system, port=machine.port, read_key=lambda _seconds: next(waiting)) == 0
+    assert "gives no address" in capsys.readouterr().out.split("\x1b[H\x1b[J")[2]
+
+
+def test_upkeep_is_shown_from_what_backups_updates_and_alerts_leave(machine: SimulatedMachine) -> None:
+    assert read_upkeep(machine.system, alerts_port=machine.port) == ()
+    machine.system.write(
+        f"{FIGURES}/bpci_backup.prom",
+        "# HELP x\nbpci_backup_last_success_timestamp_seconds 1000\nbpci_backup_failed 0\n",
+    )
+    machine.system.write(f"{FIGURES}/bpci_update.prom", "bpci_update_pending 1\nbpci_reboot_required 1\n")
+    with serving(_Alerts) as port:
+        found = read_upkeep(machine.system, alerts_port=port, now=1000 + 5 * 3600)
+    assert found == ("backup 5 h ago", "an update waits", "a restart is due", "2 alerts")
+    machine.system.write(f"{FIGURES}/bpci_backup.prom", "bpci_backup_failed 1\n")
+    assert read_upkeep(machine.system, alerts_port=machine.port)[0] == "BACKUP FAILED"
+    assert "BACKUP FAILED; 2 alerts" in "\n".join(
+        lines_of(State("attic", [], 8545, None, None, [], upkeep=("BACKUP FAILED", "2 alerts")))
+    )
+
+
+class _Alerts(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert self.path.startswith("/api/v2/alerts?active=true")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"[{}, {}]")
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_the_plain_console_draws_nothing_and_takes_letters(machine: SimulatedMachine) -> None:
+    said: list[str] = []
+    waiting = iter(["", "n", "a", "3"])
+    status = run_plain(machine.system, port=machine.port, read=lambda _prompt: next(waiting), say=said.append)
+    assert status == FIRST_ACTION + 2
+    text = "\n".join(said)
+    assert "\x1b" not in text
+    assert text.count("does not answer") == 2
+    assert "3  Change addresses or Wi-Fi, with a trial" in text
+
+    def ends(_prompt: str) -> str:
+        raise EOFError
+
+    assert run_plain(machine.system, port=machine.port, read=ends, say=said.append) == 0

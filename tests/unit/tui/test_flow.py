@@ -10,6 +10,7 @@ from textual.widgets import Input
 from bpci_node.network.client import NodeClient
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner, did_of
+from bpci_node.setup.trial import TRIAL_UNIT
 from bpci_node.setup.turn import COMPLETE, JOURNAL, Turn
 from bpci_tui.app import Wizard
 from tests.unit.setup.conftest import CHECKS, KEY, PASSWORD, PHRASE
@@ -242,6 +243,56 @@ def test_a_network_is_shown_before_it_is_joined(
         drive(make_wizard(), acts)
     finally:
         other.stop()
+
+
+def test_wifi_is_joined_before_going_on_and_kept_at_the_end(make_wizard: MakeWizard, machine: SimulatedMachine) -> None:
+    machine.add_radio()
+
+    async def acts(hands: Hands) -> None:
+        for title in ("Keyboard layout", "Checks finished", "Way out"):
+            await hands.sees(title)
+            await hands.press(*(("down", "down") if title == "Way out" else ()), "enter")
+        await hands.sees("Attic WPA2")
+        await hands.type("de")
+        await hands.sees("Which network?")
+        await hands.press("enter")
+        await hands.sees("> Passphrase")
+        machine.failing["systemctl restart wpa_supplicant@wlan0"] = "the radio is off"
+        await hands.type("hidden behind 8 walls")
+        await hands.sees("the radio is off")
+        machine.failing.clear()
+        machine.radio_addresses = ["192.0.2.9"]
+        await hands.press("enter")
+        await hands.sees("· Owner")
+
+    drive(make_wizard(), acts)
+    assert "psk" in machine.system.read_text("/run/bpci-network/wlan0.conf")
+    assert not machine.system.exists("/etc/wpa_supplicant")
+    assert not any("hidden behind" in word for argv, _ in machine.calls for word in argv)
+
+
+def test_a_fixed_address_is_in_force_before_it_is_kept(make_wizard: MakeWizard, machine: SimulatedMachine) -> None:
+    async def acts(hands: Hands) -> None:
+        for title in ("Keyboard layout", "Checks finished"):
+            await hands.sees(title)
+            await hands.press("enter")
+        await hands.sees("Way out")
+        await hands.press("down", "tab", "tab")
+        await hands.type("192.0.2.5/24")
+        await hands.sees("Enter keeps it")
+        assert machine.system.exists(TRIAL_UNIT)
+        await hands.press("escape")
+        await hands.sees("· Hardware")
+        assert not machine.system.exists(TRIAL_UNIT)
+        await hands.press("enter")
+        await hands.sees("Way out")
+        await hands.press("enter")
+        await hands.sees("Enter keeps it")
+        await hands.press("enter")
+        await hands.sees("· Owner")
+        assert machine.system.exists(TRIAL_UNIT)
+
+    drive(make_wizard(), acts)
 
 
 def test_a_disk_that_is_too_small_is_named_and_not_offered(make_wizard: MakeWizard, machine: SimulatedMachine) -> None:

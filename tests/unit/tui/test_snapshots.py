@@ -43,6 +43,16 @@ async def network(hands: Hands) -> None:
     await hands.sees("prefix length")
 
 
+async def wifi(hands: Hands) -> None:
+    await hardware(hands)
+    await hands.press("enter")
+    await hands.sees("Way out")
+    await hands.press("down", "down", "enter")
+    await hands.sees("Attic WPA2")
+    await hands.type("de")
+    await hands.sees("Which network?")
+
+
 async def disk(hands: Hands) -> None:
     await hardware(hands)
     await hands.press("enter")
@@ -118,7 +128,8 @@ async def done(hands: Hands) -> None:
     await hands.sees("registered")
 
 
-SCREENS = [welcome, hardware, network, disk, owner, identity, phrase, confirm, restore, node, join, review, apply, done]
+QUESTIONS = [welcome, hardware, network, wifi, disk, owner, identity, phrase, confirm, restore, node, join]
+SCREENS = [*QUESTIONS, review, apply, done]
 
 
 @pytest.mark.parametrize("acts", SCREENS, ids=lambda acts: acts.__name__)
@@ -130,6 +141,8 @@ def test_screen_looks_as_it_did(
 ) -> None:
     if acts is disk:
         machine.boot_from_stick(("nvme0n1", "Samsung SSD 980", 1000), ("sdb", "Old SSD", 8))
+    if acts is wifi:
+        machine.add_radio()
     machine.failing["useradd"] = "useradd: cannot lock /etc/passwd; try again later."
 
     async def act(pilot: Pilot[int]) -> None:

@@ -1,0 +1,127 @@
+"""The wizard line by line."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from bpci_node.network.client import NodeClient
+from bpci_node.setup.turn import COMPLETE, Turn
+from bpci_tui.plain import LEFT, PlainWizard, Terminal
+from bpci_tui.services import Services
+from tests.unit.setup.conftest import CHECKS, KEY, PASSWORD
+from tests.unit.setup.simulated import SimulatedMachine
+
+TO_OWNER = ("german", "Europe/Berlin", "", "", "")
+"""Layout, time zone, hardware, address, machine's name."""
+OWNER = ("ada", PASSWORD, PASSWORD, "", KEY, "")
+REST = ("", "", "abandon", "abandon", "art", "Attic", "hybrid", "dev", "1", "home", "yes")
+"""Identity, phrase written down, three words, node, type, profile, ledger, its name, review."""
+
+
+def go(machine: SimulatedMachine, *typed: str) -> tuple[int, str, list[str]]:
+    """Answer with these lines; return status, what was said, and the prompts that asked without echo."""
+    waiting, said, hidden = iter(typed), list[str](), list[str]()
+
+    def read(prompt: str) -> str:
+        said.append(prompt)
+        try:
+            return next(waiting)
+        except StopIteration:
+            raise EOFError from None
+
+    def read_secret(prompt: str) -> str:
+        hidden.append(prompt)
+        return read(prompt)
+
+    turn = Turn(machine.system, "ttyS0")
+    services = Services(
+        machine.system,
+        turn,
+        checks=CHECKS,
+        entropy=bytes,
+        positions=lambda: (3, 11, 24),
+        run_options=machine.run_options,
+    )
+    status = PlainWizard(services, Terminal(read, read_secret, said.append)).run()
+    return status, "\n".join(said), hidden
+
+
+def test_lines_lead_from_the_first_question_to_a_registered_node(machine: SimulatedMachine) -> None:
+    status, said, hidden = go(machine, *TO_OWNER, *OWNER, *REST)
+    assert status == 0, said
+    assert machine.system.exists(COMPLETE)
+    assert "This node is set up and registered." in said
+    assert "Step 8 of 9 · Review" in said
+    assert "\x1b" not in said
+    assert PASSWORD not in said
+    assert [prompt.split(":")[0] for prompt in hidden] == [
+        "Password",
+        "Password again",
+        "Web password, empty for the same",
+    ]
+    with NodeClient(machine.url) as client:
+        assert client.status()["node"]["name"] == "Attic"
+    assert machine.system.path("/etc/localtime").readlink().as_posix().endswith("Europe/Berlin")
+
+
+def test_nothing_is_written_when_one_leaves_before_the_review(machine: SimulatedMachine) -> None:
+    status, said, _ = go(machine, *TO_OWNER, *OWNER, *REST[:-1], "no", "YES please")
+    assert status == LEFT
+    assert "Nothing is written yet" in said
+    assert not machine.system.exists("/etc/bpci")
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        (("martian",), "type a number from 1 to 22"),
+        (("1", "Mars/Olympus"), "no such time zone"),
+        ((*TO_OWNER[:4], "Attic!"), "A machine's name has"),
+        ((*TO_OWNER, "ada", PASSWORD, "other", ""), "The two passwords are not the same"),
+        ((*TO_OWNER, *OWNER[:4], "ssh-dss AAAA"), "not an SSH public key"),
+        ((*TO_OWNER, *OWNER, "", "", "zebra", "abandon", "art"), "not word 3. < shows the words again"),
+        ((*TO_OWNER, *OWNER, "2", "zebra zebra"), "this one has 2"),
+        ((*TO_OWNER, *OWNER, *REST[:8], "3", "http://127.0.0.1:9", "<"), "refused the connection"),
+    ],
+    ids=["layout", "zone", "name", "passwords", "key", "word", "phrase", "registry"],
+)
+def test_a_wrong_answer_is_said_and_asked_for_again(
+    machine: SimulatedMachine, typed: Sequence[str], answer: str
+) -> None:
+    status, said, _ = go(machine, *typed)
+    assert status == LEFT
+    assert answer.lower() in said.lower()
+
+
+def test_one_goes_back_with_a_sign_and_finds_what_one_typed(machine: SimulatedMachine) -> None:
+    _, said, _ = go(machine, *TO_OWNER[:4], "attic", "<", "1", "?")
+    assert "Machine's name [attic]" in said
+    assert said.count("goes back") == 2
+
+
+def test_a_fixed_address_is_tried_and_taken_back_when_one_goes_back(machine: SimulatedMachine) -> None:
+    way = ("static", "eth0", "192.0.2.5/24", "192.0.2.1", "9.9.9.9", "attic")
+    go(machine, *TO_OWNER[:3], *way, "<")
+    assert machine.ran("systemd-run")
+    assert not machine.system.exists("/run/systemd/network/05-bpci-trial.network")
+    go(machine, *TO_OWNER[:3], *way, "")
+    assert machine.system.exists("/run/systemd/network/05-bpci-trial.network")
+    assert machine.ran("systemctl", "stop", "bpci-network-trial.timer")
+
+
+def test_a_second_person_is_told_where_set_up_runs(machine: SimulatedMachine) -> None:
+    other = Turn(machine.system, "tty1")
+    assert other.take()
+    try:
+        status, said, _ = go(machine)
+    finally:
+        other.give_up()
+    assert (status, said) == (1, "Set-up runs on tty1. Finish it there.")
+
+
+def test_the_lines_need_no_screen_library() -> None:
+    code = "import sys; import bpci_tui.plain; print('textual' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
