@@ -25,6 +25,7 @@ GROUPS = {
     "access": "Who may sign in at this machine, and what was done there.",
     "doctor": "Find what is wrong on this machine, and repair it.",
     "backup": "Make, prove and restore encrypted backups.",
+    "alerts": "What is wrong now, who is told, and whether telling works.",
     "update": "Update the node from a signed bundle, or go back.",
     "hardware": "Check this machine against a node's requirements.",
     "node": "Run and ask a node.",

@@ -69,6 +69,7 @@ def test_help_imports_nothing_heavy() -> None:
         "auction",
         "miner",
         "notary",
+        "alerts",
     ],
 )
 def test_every_command_shows_examples(group: str, capsys: pytest.CaptureFixture[str]) -> None:
