@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bpci_node.host.figures import decode_figures
 from bpci_node.runtime.config import ApiSection, LimitsSection, dump
 from tests.integration.conftest import COMMAND, ENVIRONMENT, _config
 
@@ -107,3 +108,84 @@ def test_the_measured_rates_are_those_of_the_line(line: tuple[str, str], node: s
     assert figures["connections"] == 4
     assert figures["moved"] >= 2 * 256 << 10
     assert figures["round_trip"] > 0
+
+
+@pytest.fixture
+def way_to_a_tpm(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Environment in which the TPM's tools find a TPM in software; an empty one without it."""
+    if shutil.which("swtpm") is None or shutil.which("tpm2_quote") is None:
+        yield {}
+        return
+    state = tmp_path / "tpm"
+    state.mkdir()
+    faces = ["--server", f"type=unixio,path={state}/sock", "--ctrl", f"type=unixio,path={state}/sock.ctrl"]
+    process = subprocess.Popen(
+        ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", *faces, "--flags", "not-need-init,startup-clear"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(600):
+        if (state / "sock").exists():
+            break
+        assert process.poll() is None
+        time.sleep(0.05)
+    yield {"TPM2TOOLS_TCTI": f"swtpm:path={state}/sock"}
+    process.kill()
+    process.wait(30)
+
+
+def test_a_report_is_signed_quoted_registered_and_checked_by_others(
+    start: Callable[..., Any], tmp_path: Path, way_to_a_tpm: dict[str, str]
+) -> None:
+    node = start("one")
+    figures, out, network = tmp_path / "figures.cbor", tmp_path / "report.cbor", tmp_path / "network.json"
+    with node.client() as client:
+        client.network().save(network)
+
+    def bpci(*arguments: str | Path) -> tuple[int, Any, str]:
+        found = subprocess.run(
+            [*COMMAND, "hardware", *map(str, arguments), "--json"],
+            env=ENVIRONMENT | way_to_a_tpm,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return found.returncode, json.loads(found.stdout or "null"), found.stderr
+
+    assert bpci("measure", "--quick", "--part", "memory", "--figures", figures)[0] == 0
+    options = ["--config", node.home / "node.toml", "--figures", figures, "--profile", "dev", "--out"]
+    status, made, err = bpci("report", *options, out, "--register")
+    assert status == 0, err
+    assert made["registered"] is True
+    assert made["quoted"] is bool(way_to_a_tpm)
+
+    status, seen, err = bpci("verify", out, "--node", node.url, "--network", network)
+    assert status == 0, err
+    assert (seen["digest"], seen["node"], seen["registered"]) == (made["digest"], made["node"], True)
+    assert seen["score"] == made["score"]
+    assert seen["quote"]["level"] == ("unattested" if way_to_a_tpm else "none")
+    with node.client() as client:
+        assert client.node(made["node"])["node"]["report_digest"] == made["digest"]
+
+    status, shown, _ = bpci("show", "--report", out)
+    assert (status, shown["same_hardware"], shown["digest"]) == (0, True, made["digest"])
+
+    # Another report of the same node holds, and is not the registered one.
+    status, _, err = bpci("report", *options, tmp_path / "other.cbor", "--no-tpm")
+    assert status == 0, err
+    assert bpci("verify", tmp_path / "other.cbor")[0] == 0
+    status, _, err = bpci("verify", tmp_path / "other.cbor", "--node", node.url)
+    assert status == 1
+    assert "proof.hardware_report" in err
+
+    altered = bytearray(out.read_bytes())
+    altered[len(altered) // 2] ^= 1
+    out.write_bytes(altered)
+    assert bpci("verify", out)[0] == 1
+
+    kept = decode_figures(figures.read_bytes())
+    figures.write_bytes(replace(kept, fingerprint=bytes(32)).encode())
+    status, _, err = bpci("report", *options, out)
+    assert status == 1
+    assert "host.other_machine" in err

@@ -15,6 +15,7 @@ import click
 
 from bpci_node.cli.measuring import measure, score
 from bpci_node.cli.output import Progress, emit, json_option
+from bpci_node.cli.vouching import report, show, verify
 from bpci_node.errors import FormatError, UsageError
 from bpci_node.host.profiles import PROFILES, profile_named
 
@@ -32,8 +33,8 @@ def command() -> None:
     """Check this machine against a node's requirements, measure what it can do, and vouch for it."""
 
 
-command.add_command(measure)
-command.add_command(score)
+for extra in (measure, score, report, verify, show):
+    command.add_command(extra)
 
 
 @command.command("check")

@@ -8,10 +8,20 @@ from hypothesis import strategies as st
 
 from bpci_node.chain.challenge import issue_challenge
 from bpci_node.errors import BpciError, FormatError, ProofError, RefusedError
-from bpci_node.host.report import read_challenge, report_digest, sign_report, verify_report
+from bpci_node.host.figures import Figures, figures_from_object
+from bpci_node.host.quote import quote_from_object
+from bpci_node.host.report import (
+    CONTEXT,
+    claimed_key,
+    read_challenge,
+    report_digest,
+    sign_measured_report,
+    sign_report,
+    verify_report,
+)
 from bpci_node.host.result import CheckResult, HardwareReport, Verdict, report_from_object
 from bpci_node.primitives.codec import decode, encode
-from bpci_node.primitives.keys import LocalSigner
+from bpci_node.primitives.keys import LocalSigner, sign_object
 
 VECTORS = json.loads((Path(__file__).parents[3] / "docs/spec/vectors/hardware.json").read_text())
 NODE, OTHER, REGISTRY = (LocalSigner(bytes([byte]) * 32) for byte in (1, 2, 3))
@@ -155,3 +165,69 @@ def test_a_challenge_is_read_alone_or_in_the_registry_s_answer() -> None:
 def test_what_is_no_challenge_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
         read_challenge(data)
+
+
+FIGURES = Figures({"memory": {"all": 12_000_000_000}, "disk": {"flush_99": 4_000}}, 1_767_225_600_100, b"\7" * 32)
+
+
+def altered(signed: bytes, signer: LocalSigner = NODE, **changes: Any) -> bytes:
+    """Return a report with other members, signed anew by who made it."""
+    body = {name: value for name, value in (decode(signed) | changes).items() if name != "signature"}
+    return encode({**body, "signature": sign_object(signer, CONTEXT, body)})
+
+
+def test_a_measured_report_gives_back_its_figures() -> None:
+    signed = sign_measured_report(NODE, challenge_for(NODE), REPORT, FIGURES)
+    found = verify_report(signed, node_key=NODE.public_key, digest=report_digest(signed))
+    assert (found.report, found.figures, found.quote) == (REPORT, FIGURES, None)
+    assert claimed_key(signed) == NODE.public_key
+
+
+def test_who_signs_can_neither_claim_a_better_score_nor_mix_the_forms() -> None:
+    signed = sign_measured_report(NODE, challenge_for(NODE), REPORT, FIGURES)
+    score = decode(signed)["score"]
+    for wrong in (
+        altered(signed, score=score | {"points": score["points"] + 1}),
+        altered(signed, score=score | {"tier": "enterprise"}),
+        altered(signed, v=1),
+        altered(SIGNED, v=2),
+        altered(signed, quote=[]),
+        altered(signed, figures={}),
+    ):
+        with pytest.raises(FormatError):
+            verify_report(wrong, node_key=NODE.public_key)
+
+
+@pytest.mark.parametrize("vector", VECTORS["measured"], ids=lambda vector: vector["name"])
+def test_published_vectors_of_measured_reports_hold(vector: dict[str, Any]) -> None:
+    def octets(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: octets(item) for name, item in value.items()}
+        return bytes.fromhex(value[2:]) if isinstance(value, str) and value.startswith("0x") else value
+
+    signer = LocalSigner(octets(vector["node_seed"]))
+    figures = figures_from_object(octets(vector["figures"]))
+    quote = None if vector["quote"] is None else quote_from_object(octets(vector["quote"]))
+    asked: list[bytes] = []
+
+    def quoted(digest: bytes) -> Any:
+        asked.append(digest)
+        return quote
+
+    signed = sign_measured_report(
+        signer,
+        octets(vector["challenge"]),
+        report_from_object(vector["report"]),
+        figures,
+        None if quote is None else quoted,
+    )
+    assert "0x" + signed.hex() == vector["signed_report"]
+    assert "0x" + report_digest(signed).hex() == vector["digest"]
+    assert [item.hex() for item in asked] == ([] if quote is None else [vector["quoted"][2:]])
+    found = verify_report(signed, node_key=signer.public_key)
+    assert found.quote == quote
+    if quote is not None:
+        # The same quote beside other figures vouches for nothing.
+        with pytest.raises(ProofError) as caught:
+            verify_report(altered(signed, signer, challenge=challenge_for(signer, 9)), node_key=signer.public_key)
+        assert caught.value.code == "proof.quote"
