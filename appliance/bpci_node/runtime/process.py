@@ -14,15 +14,19 @@ from contextlib import suppress
 from typing import Protocol
 
 from bpci_node.errors import BpciError
+from bpci_node.host.fingerprint import fingerprint
+from bpci_node.host.result import CouldNotTellError
 from bpci_node.primitives.keys import did_of
 from bpci_node.runtime.auction_config import ValidatorSection
 from bpci_node.runtime.auction_duties import keep_auction
 from bpci_node.runtime.config import NodeConfig
+from bpci_node.runtime.doctor.hardware import reported_fingerprint
 from bpci_node.runtime.heartbeats import Heartbeats
 from bpci_node.runtime.intake import clock_ms
 from bpci_node.runtime.node import Node
 from bpci_node.runtime.service import log_error, notify, watchdog_seconds
 from bpci_node.runtime.watchdog import Watchdog, slowness
+from bpci_node.setup.system import System
 
 log = logging.getLogger("bpci.node")
 
@@ -74,7 +78,7 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
         if period is not None:
             notify(WATCHDOG_USEC=int(period * pace * 1_000_000))
         notify(READY=1, STATUS=f"ready at {where}")
-        keepers = [_keep_house(node), _keep_membership(node), _keep_pools(node)]
+        keepers = [_keep_house(node), _keep_membership(node), _keep_pools(node), _look_at_hardware()]
         keepers += [node.upkeep.run(), node.snapshots.run(), Heartbeats(node).run()]
         if node.followed is not None:
             keepers.append(node.followed.run())
@@ -98,6 +102,14 @@ async def run(config: NodeConfig, open_faces: Callable[[Node], Awaitable[Faces]]
     finally:
         await node.close()
     log.info("stopped")
+
+
+async def _look_at_hardware() -> None:
+    """Say once if the machine is another one than its registered hardware report describes."""
+    with suppress(BpciError, CouldNotTellError, OSError):
+        reported = await asyncio.to_thread(reported_fingerprint, System())
+        if reported is not None and reported != await asyncio.to_thread(fingerprint):
+            log.warning("the hardware is other than in the hardware report; 'bpci hardware show' says more")
 
 
 async def _keep_house(node: Node) -> None:

@@ -7,6 +7,7 @@ from bpci_node.runtime.doctor.database import DATABASE
 from bpci_node.runtime.doctor.disk import DISK
 from bpci_node.runtime.doctor.follower import FOLLOWER
 from bpci_node.runtime.doctor.guard import GUARD
+from bpci_node.runtime.doctor.hardware import HARDWARE
 from bpci_node.runtime.doctor.keys import KEYS
 from bpci_node.runtime.doctor.memory import MEMORY
 from bpci_node.runtime.doctor.port import PORT
@@ -30,4 +31,5 @@ EXAMINATIONS = (
     TOKEN,
     FOLLOWER,
     SEALING,
+    HARDWARE,
 )
