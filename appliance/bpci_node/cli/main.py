@@ -21,9 +21,10 @@ from bpci_node.errors import BpciError, UsageError
 GROUPS = {
     "setup": "Set this machine up: wizard, or answers file.",
     "console": "Show this node's state on the machine's console.",
-    "machine": "Apply the machine's settings at boot.",
+    "machine": "Network, keyboard, time zone, clock of this machine.",
     "access": "Who may sign in at this machine, and what was done there.",
     "doctor": "Find what is wrong on this machine, and repair it.",
+    "support": "What to send to somebody who helps.",
     "backup": "Make, prove and restore encrypted backups.",
     "alerts": "What is wrong now, who is told, and whether telling works.",
     "update": "Update the node from a signed bundle, or go back.",
