@@ -57,11 +57,12 @@ def test_the_node_runs_as_its_own_user_in_a_tight_sandbox(appliance: Appliance) 
     assert host.process.get(user="bpci", comm="bpci")
 
 
-def test_only_the_node_and_ssh_listen(appliance: Appliance) -> None:
+def test_only_the_node_the_web_face_and_ssh_listen(appliance: Appliance) -> None:
+    appliance.sudo("systemctl start bpci-nginx.service")  # set-up starts it and does not wait for it
     listening = appliance.run("ss -Hltun | awk '{print $1, $5}'").split("\n")
     outside = {line for line in listening if line and not re.search(r" (127\.|\[::1\]|\S*%lo)", line)}
     ports = {line.rsplit(":", 1)[1] for line in outside if line.startswith("tcp")}
-    assert ports == {"22", "8545"}
+    assert ports == {"22", "443", "8545"}
     assert "Status: active" in appliance.sudo("ufw status")
 
 

@@ -67,11 +67,11 @@ def test_nobody_has_a_password(play: Play) -> None:
         assert password.startswith(("*", "!")), name
 
 
-def test_the_firewall_lets_in_ssh_and_the_node(play: Play) -> None:
+def test_the_firewall_lets_in_ssh_the_web_face_and_the_node(play: Play) -> None:
     assert "ENABLED=yes" in (play.root / "etc/ufw/ufw.conf").read_text().splitlines()
     assert 'DEFAULT_INPUT_POLICY="DROP"' in (play.root / "etc/default/ufw").read_text().splitlines()
     rules = re.findall(r"### tuple ### (\w+) (\w+) (\d+) 0\.0\.0\.0/0", (play.root / "etc/ufw/user.rules").read_text())
-    assert sorted(rules) == [("allow", "tcp", "8545"), ("limit", "tcp", "22")]
+    assert sorted(rules) == [("allow", "tcp", "443"), ("allow", "tcp", "8545"), ("limit", "tcp", "22")]
 
 
 @pytest.mark.parametrize("mode", ["rescue", "emergency"])
