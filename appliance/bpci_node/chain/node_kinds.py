@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bpci_node.chain import admission, heartbeat, miners, registry, suspension
+from bpci_node.chain import admission, capacity, heartbeat, miners, registry, suspension
 from bpci_node.chain.forms import Empty
 from bpci_node.chain.kinds import Kind
 
@@ -42,6 +42,15 @@ NODE_KINDS = (
         effects="The node's record, active, of type `bpi-community`; the window's count; the invitation is used up.",
         events=("registry.node_registered",),
         is_free=True,
+    ),
+    Kind(
+        name="registry.declare_capacity",
+        summary="States anew what the sender's miner carries, as it was measured.",
+        body=capacity.Capacity,
+        apply=capacity.declare_capacity,
+        rules=(_MINER, ("registry.miner_report", "The registration of the sender's node names the report, if any.")),
+        effects="The miner's capacity.",
+        events=("registry.capacity_declared",),
     ),
     Kind(
         name="registry.heartbeat",

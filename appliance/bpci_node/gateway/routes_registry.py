@@ -8,14 +8,16 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from bpci_node.chain.admission import admitted_in_window
+from bpci_node.chain.capacity import load_capacity
 from bpci_node.chain.forms import ACCOUNT_FORM
 from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.heartbeat import liveness_of, load_beat
 from bpci_node.chain.machine import Machine
-from bpci_node.chain.miners import list_miners
+from bpci_node.chain.miners import MinerRecord, list_miners
 from bpci_node.chain.node_index import NodeQuery, search_nodes
 from bpci_node.chain.registry import find_node
 from bpci_node.chain.stake import load_stake
+from bpci_node.chain.state import View
 from bpci_node.chain.validator_set import set_at
 from bpci_node.chain.validators import load_validator
 from bpci_node.errors import NotFoundError
@@ -96,7 +98,8 @@ def registry_routes(api: Api) -> APIRouter:
     async def miners(request: Request, pool: Word = None, after: After = "", limit: Limit = 100) -> Response:
         found = list_miners(lookups.current().state, pool=pool, after=after, limit=limit)
         last = found[-1].account if len(found) == limit else None
-        return reply(request, {"miners": [record.as_map() for record in found], "next": last})
+        state = lookups.current().state
+        return reply(request, {"miners": [miner_view(state, record) for record in found], "next": last})
 
     @router.get("/v1/validators", response_model=ValidatorSetReply, summary="The set of validators after a block")
     async def validator_set(request: Request, height: Annotated[int | None, Query(ge=0, le=2**62)] = None) -> Response:
@@ -133,3 +136,9 @@ def admission_view(machine: Machine) -> dict[str, Any]:
         "bits": load_parameter(state, "admission_bits"),
         "left": max(load_parameter(state, "admissions_per_window") - taken, 0),
     }
+
+
+def miner_view(state: View, record: MinerRecord) -> dict[str, Any]:
+    """Return a miner with what it declared to carry."""
+    declared = load_capacity(state, record.account)
+    return record.as_map() | {"capacity": None if declared is None else declared.as_body()}

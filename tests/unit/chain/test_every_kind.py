@@ -203,6 +203,17 @@ def node_bodies(guild, machine):
         "registry.heartbeat": ({"health": bytes(32), "instance": 0}, signer(50), ()),
         "registry.move_node": ({"region": "us-east"}, signer(50), ()),
         "registry.raise_instance": ({"instance": 1}, signer(50), ()),
+        "registry.declare_capacity": (
+            {
+                "mx_verkle_buckets": 900,
+                "auction_windows_per_sec": 9,
+                "download_bps": 94_000_000,
+                "upload_bps": None,
+                "report_digest": None,
+            },
+            signer(58),
+            (),
+        ),
         "registry.register_miner": (guild.miner(59), signer(59), ()),
         "registry.resume_node": ({"node": account(55)}, None, QUORUM),
         "registry.retire_miner": ({}, signer(57), ()),

@@ -1,9 +1,11 @@
 import pytest
 
+from bpci_node.chain.capacity import load_capacity
 from bpci_node.chain.miners import list_miners, load_miner
 from bpci_node.errors import FormatError
 
 REGISTER, UPDATE, RETIRE = "registry.register_miner", "registry.update_miner", "registry.retire_miner"
+DECLARE = "registry.declare_capacity"
 
 
 @pytest.fixture
@@ -62,3 +64,31 @@ def test_miners_are_listed_page_by_page_and_by_pool(guild, town):
     for wrong in ({"pool": "a/b"}, {"pool": ""}, {"after": "é"}):
         with pytest.raises(FormatError):
             list_miners(town.state, **wrong)
+
+
+CAPACITY = {
+    "mx_verkle_buckets": 900,
+    "auction_windows_per_sec": 9,
+    "download_bps": 94_000_000,
+    "upload_bps": None,
+    "report_digest": None,
+}
+
+
+def test_a_miner_declares_what_it_carries_and_may_do_so_anew(guild, town):
+    account = guild.account(guild.signer(50))
+    assert code_of(guild, town, DECLARE, CAPACITY) == "registry.miner_unknown"
+    guild.do(town, REGISTER, guild.miner(50), guild.signer(50))
+    assert load_capacity(town.state, account) is None
+    guild.do(town, DECLARE, CAPACITY, guild.signer(50))
+    assert load_capacity(town.state, account).as_body() == CAPACITY
+    guild.do(town, DECLARE, CAPACITY | {"mx_verkle_buckets": 1, "upload_bps": 0}, guild.signer(50))
+    assert load_capacity(town.state, account).mx_verkle_buckets == 1
+    assert code_of(guild, town, DECLARE, CAPACITY | {"mx_verkle_buckets": -1}) == "format.body"
+    guild.do(town, RETIRE, {}, guild.signer(50))
+    assert code_of(guild, town, DECLARE, CAPACITY) == "registry.miner_unknown"
+
+
+def test_a_declaration_names_the_report_of_the_node_s_registration_or_none(guild, town):
+    guild.do(town, REGISTER, guild.miner(50), guild.signer(50))
+    assert code_of(guild, town, DECLARE, CAPACITY | {"report_digest": b"\1" * 32}) == "registry.miner_report"
