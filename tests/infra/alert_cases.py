@@ -177,8 +177,12 @@ CASES = {
         steady(("prometheus_tsdb_compactions_failed_total", 1), ("prometheus_tsdb_wal_corruptions_total", 1)),
     ),
     "BpciAlertsNotHandedOn": Case(
-        steady(("prometheus_notifications_alertmanagers_discovered", 0)),
-        steady(("prometheus_notifications_alertmanagers_discovered", 1)),
+        (("prometheus_notifications_dropped_total", "0+1x60"),),
+        # One is dropped at each start, before Alertmanager is found.
+        (
+            ("prometheus_notifications_dropped_total", "0+0x19 1+0x40"),
+            ("prometheus_notifications_alertmanagers_discovered", "1+0x60"),
+        ),
     ),
     "BpciAlertsNotDelivered": Case(
         (('alertmanager_notification_requests_failed_total{integration="webhook"}', "0+1x60"),),
