@@ -59,7 +59,8 @@ def test_one_command_takes_a_node_to_a_seat_and_another_one_back(home: Path, bpc
     assert not (home / "node-3" / "bls-key.key").exists()
 
     begun = data_of(bpci("miner", "init", "--community", "--auto-configure", "--pool", "river", *mining))
-    assert begun["done"] == ["configuration", "stake", "validator", "miner"]
+    assert begun["done"] == ["configuration", "stake", "validator", "miner", "capacity"]
+    assert min(begun["capacity"]["mx_verkle_buckets"], begun["capacity"]["auction_windows_per_sec"]) >= 0
     assert (begun["missing"], begun["staked"], begun["pool"]) == ([], begun["least_stake"], "river")
     assert begun["waits_for"] == f"epoch {begun['counts_from']['epoch']}, from which its keys count"
     again = data_of(bpci("miner", "init", "--community", "--auto-configure", *mining))

@@ -6,7 +6,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.measuring import measure, score
-from bpci_node.cli.output import Progress, emit, json_option
+from bpci_node.cli.output import Progress, emit, json_option, say
 from bpci_node.cli.vouching import report, show, verify
-from bpci_node.errors import FormatError, UsageError
+from bpci_node.errors import BpciError, FormatError, UsageError
 from bpci_node.host.profiles import PROFILES, profile_named
 
 if TYPE_CHECKING:
@@ -103,7 +103,22 @@ def check(
     if report is not None and signer is not None and answered is not None:
         data["signed"] = _write_signed(report, signer, answered, found)
     emit(data, as_json, _render)
+    _say_what_changed()
     return found.exit_status
+
+
+def _say_what_changed() -> None:
+    """Say if the figures that are kept were measured on other hardware than this."""
+    from bpci_node.host.fingerprint import fingerprint
+    from bpci_node.host.measure import KEPT, read_kept
+
+    with suppress(BpciError):
+        kept = read_kept(KEPT)
+        if kept is not None and kept.fingerprint != fingerprint():
+            say(
+                "the hardware changed since it was measured: run 'bpci hardware measure', then 'bpci hardware report"
+                " --register'"
+            )
 
 
 def _signer(key: Path | None) -> Signer | None:

@@ -60,8 +60,8 @@ def init(
     """Take this machine's node from registered to earning, and say what it waits for.
 
     Keys, configuration, a new start of the node, stake (from the faucet on test networks), the validator and the miner
-    on the ledger: what is done already stays, so it may be started again at any time. Exit status 1 if something is
-    missing.
+    on the ledger, and what this machine carries, as 'bpci hardware measure' found it or a few seconds find it now: what
+    is done already stays, so it may be started again at any time. Exit status 1 if something is missing.
 
     \b
     Examples:
@@ -70,6 +70,7 @@ def init(
       bpci miner init --config node.toml --json
     """
     from bpci_node.cli.mining import enlist, open_desk, survey
+    from bpci_node.cli.mining_capacity import declare
     from bpci_node.cli.mining_place import open_place
 
     place = open_place(config)
@@ -92,6 +93,7 @@ def init(
                 hash_power=hash_power,
                 pool=pool,
             )
+            done += ["capacity"] if declare(desk, desk.account) else []
         found = survey(desk, place) | {"done": done}
     emit(found, as_json, render)
     if found["missing"] and not auto_configure:
@@ -249,6 +251,7 @@ def render(data: dict[str, Any]) -> str:
         "balance": coins(data["balance"]),
         "validator": data["validator"] or "none",
         "miner": (data["miner"] or "none") + (f", pool {data['pool']}" if data["pool"] else ""),
+        "carries": _carries(data.get("capacity")),
         "keys count from": "-" if first is None else f"epoch {first['epoch']}",
         "epoch now": "-" if data["epoch"] is None else str(data["epoch"]),
         "serves": serves,
@@ -261,6 +264,15 @@ def render(data: dict[str, Any]) -> str:
     if data["waits_for"]:
         lines.append(f"waits for {data['waits_for']}")
     return "\n".join(lines)
+
+
+def _carries(capacity: dict[str, Any] | None) -> str:
+    if capacity is None:
+        return "not declared"
+    parts = [f"{capacity['mx_verkle_buckets']} buckets/s", f"{capacity['auction_windows_per_sec']} windows/s"]
+    named = {"download_bps": "down", "upload_bps": "up"}
+    lines = [(capacity[name], word) for name, word in named.items() if capacity[name] is not None]
+    return ", ".join([*parts, *(f"{rate // 10**6} Mbit/s {word}" for rate, word in lines)])
 
 
 def _render_earnings(data: dict[str, Any]) -> str:

@@ -96,15 +96,17 @@ def open_desk(place: MiningPlace) -> Iterator[Desk]:
 def survey(desk: Desk, place: MiningPlace) -> dict[str, Any]:
     """Return what there is of a mining node, what it waits for, what is missing, and what it has earned."""
     from bpci_node.chain.assets import balance
+    from bpci_node.chain.capacity import load_capacity
     from bpci_node.chain.guardians import load_parameter
     from bpci_node.chain.miners import load_miner
     from bpci_node.chain.registration import load_node
     from bpci_node.chain.stake import load_stake
     from bpci_node.chain.validators import load_validator
+    from bpci_node.network.wire import json_view
 
     account, state = desk.account, desk.ledger().state
     node, validator, miner = load_node(state, account), load_validator(state, account), load_miner(state, account)
-    stake = load_stake(state, account)
+    stake, capacity = load_stake(state, account), load_capacity(state, account)
     found: dict[str, Any] = {
         "account": account,
         "registered": node is not None and node.status == "active",
@@ -115,6 +117,7 @@ def survey(desk: Desk, place: MiningPlace) -> dict[str, Any]:
         "validator": None if validator is None else validator.status,
         "miner": None if miner is None else miner.status,
         "pool": None if miner is None else miner.pool,
+        "capacity": None if capacity is None else json_view(capacity.as_body()),
         "configured": place.config.validator is not None,
         "earned": earnings(desk, account),
     }

@@ -91,4 +91,10 @@ def test_a_miner_declares_what_it_carries_and_may_do_so_anew(guild, town):
 
 def test_a_declaration_names_the_report_of_the_node_s_registration_or_none(guild, town):
     guild.do(town, REGISTER, guild.miner(50), guild.signer(50))
-    assert code_of(guild, town, DECLARE, CAPACITY | {"report_digest": b"\1" * 32}) == "registry.miner_report"
+    named = CAPACITY | {"report_digest": b"\1" * 32}
+    assert code_of(guild, town, DECLARE, named) == "registry.miner_report"
+    node = guild.registration(guild.signer(50), report_digest=b"\1" * 32, now_ms=town.time_ms)
+    guild.do(town, "registry.register_node", node, guild.signer(50))
+    guild.do(town, DECLARE, named, guild.signer(50))
+    assert load_capacity(town.state, guild.account(guild.signer(50))).report_digest == b"\1" * 32
+    assert code_of(guild, town, DECLARE, CAPACITY | {"report_digest": b"\2" * 32}) == "registry.miner_report"

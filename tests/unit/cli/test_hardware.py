@@ -10,6 +10,8 @@ import pytest
 from bpci_node.chain.challenge import issue_challenge
 from bpci_node.cli.hardware import _render
 from bpci_node.cli.main import main
+from bpci_node.host.figures import Figures
+from bpci_node.host.fingerprint import fingerprint
 from bpci_node.host.report import report_digest, verify_report
 from bpci_node.host.result import Verdict
 from bpci_node.primitives.keys import LocalSigner, did_of
@@ -159,3 +161,16 @@ def test_colour_appears_on_a_terminal_only_and_can_be_refused(tmp_path: Path, no
     os.close(master)
     assert process.wait() in {0, 1, 3}
     assert (b"\x1b[" in seen) is coloured
+
+
+def test_a_check_says_that_the_kept_figures_are_of_other_hardware(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "figures.cbor"
+    monkeypatch.setattr("bpci_node.host.measure.KEPT", kept)
+    kept.write_bytes(Figures({}, 1, fingerprint()).encode())
+    run("--profile", "dev", "--data-dir", str(tmp_path))
+    assert capsys.readouterr().err == ""
+    kept.write_bytes(Figures({}, 1, bytes(32)).encode())
+    run("--profile", "dev", "--data-dir", str(tmp_path))
+    assert "bpci hardware measure" in capsys.readouterr().err
