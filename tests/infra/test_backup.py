@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.infra.conftest import Owned
-from tests.infra.container import Container
+from tests.infra.container import Container, booted, changed_copy
 from tests.infra.native import Play, in_root
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
 
+OWNED = """v = 1
+[machine]
+hostname = "attic"
+keymap = "us"
+timezone = "UTC"
+[network]
+mode = "dhcp"
+interface = ""
+address = ""
+gateway = ""
+dns = []
+[owner]
+name = "ada"
+password_hash = "!"
+web_password_hash = "!"
+ssh_keys = []
+"""
 PLACE = "/srv/backups/attic"
 UNITS = ("bpci-backup", "bpci-backup-drill")
 SOON = "[Timer]\nOnCalendar=\nOnActiveSec=1s\nRandomizedDelaySec=0\nPersistent=no\n"
@@ -95,3 +114,32 @@ def test_a_backup_that_fails_is_remembered_and_counted(backed: Container) -> Non
         backed.run(f"mv {PLACE}.away {PLACE}; systemctl reset-failed bpci-backup.service")
     backed.run("systemctl start bpci-backup.service", seconds=180)
     assert figure(backed, "failed") == 0
+
+
+def test_a_reset_is_valid_confined_and_carried_out_at_boot(play: Play, tmp_path: Path) -> None:
+    in_root(play, "systemd-analyze", "verify", "--man=no", "bpci-reset.service")
+    in_root(play, "systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", "bpci-reset.service")
+    with changed_copy(play.copy.lower, changes=play.copy.changes) as copy:
+        for name, text in {
+            "etc/bpci/settings.toml": OWNED,
+            "etc/bpci/keys/node-key.cred": "sealed",
+            "var/lib/systemd/credential.secret": "opens",
+            "var/lib/bpci/setup/complete": "",
+            "var/lib/bpci/node/node.db": "data",
+            "var/lib/bpci/reset.json": json.dumps({"v": 1, "mode": "wipe", "asked_ms": 1}),
+            "home/ada/notes": "mine",
+        }.items():
+            (copy.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy.root / name).write_text(text)
+        subprocess.run(["chroot", copy.root, "useradd", "--no-create-home", "--uid", "1000", "ada"], check=True)
+        with booted(copy.root, log=tmp_path / "console.log", own_network=True) as machine:
+            machine.run("systemctl is-system-running --wait || true", seconds=120)
+            said = machine.run("journalctl --unit bpci-reset --output cat --no-pager")
+            assert "the machine was reset (wipe)" in said
+            machine.run("! id ada")
+            gone = (
+                "/etc/bpci/settings.toml /etc/bpci/keys/* /var/lib/systemd/credential.secret /home/* /var/lib/bpci/node"
+            )
+            assert machine.run(f"ls -d {gone} /var/lib/bpci/reset.json /var/lib/bpci/setup/* || true").strip() == ""
+            # The wizard begins again, and the node waits for it.
+            assert machine.run("systemctl show -p ConditionResult bpci-node.service").strip() == "ConditionResult=no"

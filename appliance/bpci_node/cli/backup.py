@@ -310,11 +310,10 @@ def _replace(
 
     node = _node(system)
     state_dir = system.path(str(node.state_dir))
+    restoring.require_stopped(state_dir)
     with backups.fetched(snapshot) as (tree, chosen, proof):
         restoring.require_restorable(proof.manifest, state_dir, takes_over=takes_over)
-        instance = 1 + max(
-            node.node.instance, proof.manifest.instance, registered_instance(system, node, proof.manifest)
-        )
+        instance = 1 + max(node.node.instance, proof.instance, registered_instance(system, node, proof.manifest))
         finish()
         if not yes:
             question = f"Replace this machine's node by the backup of {_moment(proof.manifest.made_ms)}?"

@@ -8,16 +8,18 @@ import time
 import click
 
 from bpci_node.cli.machine_network import network
+from bpci_node.cli.machine_reset import reset
 from bpci_node.cli.output import emit, fields, json_option, say
 from bpci_node.errors import UsageError
 
 
 @click.group("machine")
 def command() -> None:
-    """See and change the machine's settings: network, keyboard, time zone, clock."""
+    """See and change the machine's settings: network, keyboard, time zone, clock; reset it."""
 
 
 command.add_command(network)
+command.add_command(reset)
 
 
 @command.command("apply")

@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 # What proves a backup is imported when one is restored: most set-ups have none, and their first screen waits for this.
 
+
 def registered_instance(system: System, node: NodeConfig, manifest: Manifest) -> int:
-    """Return the instance that the network has registered of the backup's node; that of the backup for an own ledger.
+    """Return the instance that the network has registered of the backup's node; 0 for an own ledger.
 
     Raises:
         UnreachableError: no node of the network answers, so it can't be told (``unreachable.registry``).
         BpciError: the network file is none, or an answer does not hold.
     """
     if node.ledger.network_file is None or not manifest.node_key:
-        return manifest.instance
+        return 0
     data = system.read(str(node.ledger.network_file)) or b""
     with ledger.reach_network(network_file.parse(data)) as client:
         record = ledger.registered_record(client, bytes.fromhex(manifest.node_key))
@@ -73,7 +74,7 @@ def _restore(run: Run) -> None:
         _require_same_ledger(run, proof.manifest)
         restoring.require_restorable(proof.manifest, state_dir, takes_over=answers.take_over_ledger)
         earlier = int(run.journal.results.get("instance", 0))
-        run.journal.results["instance"] = max(earlier, proof.manifest.instance + 1)
+        run.journal.results["instance"] = max(earlier, proof.instance + 1)
         run.journal.save()
         restoring.put_in_place(tree, proof.manifest, state_dir, now_ms=time.time_ns() // 1_000_000)
         restoring.put_configuration(tree, system.path("/etc/bpci"))

@@ -67,6 +67,16 @@ def require_restorable(manifest: Manifest, state_dir: Path, *, takes_over: bool)
         )
 
 
+def require_stopped(state_dir: Path) -> None:
+    """Check that no node uses a state directory: it would go on writing into what is moved aside.
+
+    Raises:
+        StorageError: one does (``storage.locked``).
+    """
+    if state_dir.is_dir():
+        DirectoryLock(state_dir).release()
+
+
 def put_in_place(tree: Path, manifest: Manifest, state_dir: Path, *, now_ms: int) -> Path | None:
     """Put a proved backup in the place of a state directory; return where the old one is now, if there was one.
 
@@ -78,9 +88,7 @@ def put_in_place(tree: Path, manifest: Manifest, state_dir: Path, *, now_ms: int
         StorageError: a node runs (``storage.locked``), or the disk is full or failed.
     """
     new = state_dir.with_name(state_dir.name + ".restored")
-    if state_dir.is_dir():
-        # Whoever holds it would go on writing into what is moved aside.
-        DirectoryLock(state_dir).release()
+    require_stopped(state_dir)
     try:
         shutil.rmtree(new, ignore_errors=True)
         state_dir.parent.mkdir(parents=True, exist_ok=True)

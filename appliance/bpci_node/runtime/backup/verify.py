@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bpci_node.auction.verify import verify_bundle
+from bpci_node.chain.account import account_id_of
 from bpci_node.chain.block import commands_root, decode_signed_block, verify_block
 from bpci_node.chain.genesis import decode_genesis
 from bpci_node.chain.machine import Machine
+from bpci_node.chain.registration import load_node
 from bpci_node.consensus.opening import open_machine
 from bpci_node.errors import BpciError, NotFoundError, ProofError
 from bpci_node.primitives.keys import did_of
@@ -46,6 +48,8 @@ class Proof:
     """Bundles that were verified."""
     rows: int
     """Rows of the database that were read."""
+    instance: int
+    """Greatest number of an instance of this node that the manifest or the ledger in the backup knows."""
 
 
 def verify_backup(directory: Path, *, say: Callable[[str], None]) -> Proof:
@@ -89,7 +93,18 @@ def verify_backup(directory: Path, *, say: Callable[[str], None]) -> Proof:
         (directory / "lock").unlink(missing_ok=True)
     if machine is not None and machine.height != mark.height:
         raise ProofError("the ledger ends elsewhere than the manifest says", code="backup.content")
-    return Proof(manifest, mark.height, mark.state_root, blocks, bundles, sum(report.findings.kept.values()))
+    record = None
+    if machine is not None and node_key:
+        record = load_node(machine.state, account_id_of(bytes.fromhex(node_key)))
+    return Proof(
+        manifest,
+        mark.height,
+        mark.state_root,
+        blocks,
+        bundles,
+        sum(report.findings.kept.values()),
+        max(manifest.instance, 0 if record is None else record.instance),
+    )
 
 
 def _compare_files(directory: Path, manifest: Manifest) -> None:
