@@ -187,12 +187,14 @@ def test_a_failed_unit_is_told_to_everybody_who_wants_to_know(told: Told) -> Non
         "systemd-run --unit=provoked --property=Type=exec false; systemctl is-failed provoked", status=None
     )
     letter = told.wait(
-        "the letter", lambda items: [x for x in items if "provoked.service failed" in x.get("letter", "")]
+        "the letter",
+        lambda items: [x for x in items if "WARNING: the unit provoked.service failed" in x.get("letter", "")],
     )
     assert b64encode(b"\0node\0canary-password").decode() == letter[0]["signed_in"]
     assert "Next: Run 'sudo bpci doctor unit --fix'" in letter[0]["letter"].replace("=\r\n", "")
     shown = told.wait(
-        "the message", lambda items: [x for x in items if x.get("path") == "/" and "provoked" in x["body"]]
+        "the message",
+        lambda items: [x for x in items if x.get("path") == "/" and "WARNING: the unit provoked" in x["body"]],
     )
     message = json.loads(shown[0]["body"])
     assert (message["topic"], message["priority"]) == ("canary-topic", 4)
@@ -201,6 +203,27 @@ def test_a_failed_unit_is_told_to_everybody_who_wants_to_know(told: Told) -> Non
     assert [item["severity"] for item in found["alerts"] if item["labels"].get("name") == "provoked.service"] == [
         "warning"
     ]
+
+
+def test_disks_and_certificates_are_looked_at(owned: Owned) -> None:
+    owned.machine.run("systemctl start bpci-disk-health bpci-certificate-dates")
+    directory = "/var/lib/prometheus/node-exporter"
+    assert "# TYPE bpci_disk_wear_percent gauge" in owned.machine.run(f"cat {directory}/bpci_smart.prom")
+    assert "bpci_certificate_expiry_timestamp_seconds" in owned.machine.run(f"cat {directory}/bpci_tls.prom")
+    assert owned.machine.run(f"stat -c %a:%U:%G {directory}").strip() == "3775:root:bpci-metrics"
+
+
+def test_every_figure_that_the_documentation_names_is_there(told: Told) -> None:
+    table = (ROOT / "docs/monitoring.md").read_text().partition("## Figures")[2]
+    rows = dict(re.findall(r"^\| (the machine|Prometheus|Alertmanager) \| (.*) \|$", table, re.MULTILINE))
+    for row, url in {
+        "the machine": "9100/metrics",
+        "Prometheus": "9090/prometheus/metrics",
+        "Alertmanager": "9093/alerts/metrics",
+    }.items():
+        fetch = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{url}').read().decode())"
+        given = set(re.findall(r"^(\w+)[{ ]", told.machine.run(f'python3 -c "{fetch}"'), re.MULTILINE))
+        assert set(re.findall(r"`(\w+)`", rows[row])) <= given, row
 
 
 def test_a_silence_is_kept_and_can_be_ended(told: Told) -> None:
