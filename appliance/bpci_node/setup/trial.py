@@ -169,6 +169,9 @@ def _take_back(system: System) -> bool:
         system.run("systemctl", "daemon-reload")
         is_set = system.exists(wifi.path_of(interface))
         system.attempt("systemctl", "restart" if is_set else "stop", wifi.unit_of(interface))
+    if interface:
+        # An interface that no unit is left for would keep the addresses that it was given.
+        system.attempt("ip", "address", "flush", "dev", interface, "scope", "global")
     system.attempt("networkctl", "reload")
     if interface:
         system.attempt("networkctl", "reconfigure", interface)

@@ -47,6 +47,12 @@ def test_the_networks_in_the_air_are_read_strongest_first_each_name_once() -> No
     assert found == [("Attic", -42, "WPA2"), ("company", -50, "other"), ("Café guest", -80, "open")]
 
 
+def test_a_passphrase_that_could_pass_for_a_comment_is_written_as_its_key() -> None:
+    text = wifi.supplicant_file(replace(WIFI, wifi_ssid="IEEE", wifi_passphrase='"#quote" # {'))
+    assert "quote" not in text
+    assert len(text.split("psk=")[1].split()[0]) == 64
+
+
 def test_a_card_that_can_not_listen_says_so(machine: SimulatedMachine) -> None:
     machine.failing["iw dev wlan0 scan"] = "command failed: Network is down (-100)"
     with pytest.raises(HostError, match="Network is down") as caught:
