@@ -31,7 +31,8 @@ from bpci_node.consensus.archive import ArchiveBlock, read_archive, write_archiv
 from bpci_node.consensus.checkpoint import Checkpoint, issue_checkpoint, verify_checkpoint
 from bpci_node.consensus.snapshot import Chunk, Manifest, chunk_digest, chunks_of, decode_manifest, read_chunk
 from bpci_node.errors import BpciError
-from bpci_node.host.report import read_challenge
+from bpci_node.host.figures import Figures, decode_figures
+from bpci_node.host.report import claimed_key, read_challenge, verify_report
 from bpci_node.network import file as network_file
 from bpci_node.primitives import codec, sdjwt
 from bpci_node.primitives.json_text import read_json
@@ -56,7 +57,8 @@ NAMES = (
     ),
     *("auction reveal receipt", "auction reveals", "auction set"),
     *("activation token", "archive", "block", "bundle", "certificate", "challenge", "challenge in a file"),
-    *("checkpoint", "command", "credential", "document", "genesis", "invitation", "json", "key name"),
+    *("checkpoint", "command", "credential", "document", "genesis", "hardware figures"),
+    *("hardware report", "invitation", "json", "key name"),
     *("network file", "snapshot's chunk", "snapshot's manifest", "state proof", "wallet address", "wallet token"),
 )
 
@@ -123,6 +125,11 @@ def readers():
         ),
         "document": (lambda data: read_document(data, did), [json.dumps(identity["did_document"]).encode()]),
         "genesis": (decode_genesis, [genesis]),
+        "hardware figures": (decode_figures, [Figures({"memory": {"all": 7}}, TIME_MS, bytes(32)).encode()]),
+        "hardware report": (
+            lambda data: verify_report(data, node_key=claimed_key(data)),
+            [binary(item["signed_report"]) for item in vectors("hardware")["measured"]],
+        ),
         "invitation": (decode_invitation, [invitation]),
         "json": (lambda data: read_json(data, max_bytes=1 << 16), [json.dumps(identity).encode()]),
         "network file": (

@@ -251,7 +251,7 @@ def _certificates(directory: Path) -> list[bytes]:
 
     found = []
     try:
-        for path in sorted(directory.iterdir())[:_MAX_CERTIFICATES]:
+        for path in sorted(item for item in directory.iterdir() if item.is_file())[:_MAX_CERTIFICATES]:
             data = path.read_bytes()[: 1 << 20]
             with suppress(ValueError):
                 read = x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else None
