@@ -69,6 +69,7 @@ def test_help_imports_nothing_heavy() -> None:
         "auction",
         "miner",
         "notary",
+        "access",
         "alerts",
     ],
 )
