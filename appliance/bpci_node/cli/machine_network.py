@@ -215,6 +215,8 @@ def _wanted(system: System, options: dict[str, Any]) -> NetworkAnswers:
     if options["mode"] and options["address"]:
         raise UsageError("--dhcp and --address exclude one another", code="usage.call")
     is_wireless = bool(options["wifi"])
+    if options["mode"] and not is_wireless and not options["interface"]:
+        return NetworkAnswers()
     wanted = NetworkAnswers(
         "static" if options["address"] else "dhcp",
         options["interface"] or _interface(system, is_wireless=is_wireless),
@@ -228,8 +230,6 @@ def _wanted(system: System, options: dict[str, Any]) -> NetworkAnswers:
     )
     if is_wireless and not options["is_open"]:
         wanted = replace(wanted, wifi_passphrase=_passphrase(from_stdin=options["passphrase_stdin"]))
-    if not is_wireless and wanted.mode == "dhcp" and not options["interface"]:
-        wanted = NetworkAnswers()
     try:
         check_network(wanted)
     except UsageError as error:
