@@ -33,7 +33,7 @@ packages_of() {
       e2fsprogs zstd rsync openssh-client openssl ;;
     check) echo shellcheck packer vagrant vagrant-libvirt openssh-client ;;
     test)
-      echo mmdebstrap debian-archive-keyring systemd systemd-container dbus iproute2 git openssh-client chromium fonts-dejavu-core restic swtpm tpm2-tools
+      echo mmdebstrap debian-archive-keyring systemd systemd-container dbus iproute2 git openssh-client chromium fonts-dejavu-core restic rclone swtpm tpm2-tools
       # Where npm came with another Node.js than the distribution's, that one stays.
       command -v npm >/dev/null || echo npm
       ;;

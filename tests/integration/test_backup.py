@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +23,7 @@ from bpci_node.errors import BpciError
 from bpci_node.mempool.receipt import EntryReceipt
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.runtime.config import NodeConfig
-from tests.integration.conftest import COMMAND, ENVIRONMENT
+from tests.integration.conftest import COMMAND, ENVIRONMENT, free_port
 from tests.integration.test_registry_duties import submit
 
 T = "eip155:1"
@@ -95,6 +97,10 @@ def test_a_backup_of_a_working_node_is_made_listed_and_proved(
 ) -> None:
     node = working(machine, start, raws)
     (machine.root / "etc/bpci/alerts.toml").write_text("v = 1\n")
+    (machine.root / "etc/bpci/ssh").mkdir()
+    (machine.root / "etc/bpci/ssh/ssh_host_ed25519_key").write_text("of this machine")
+    (machine.root / "var/lib/bpci/web/access").mkdir(parents=True)
+    (machine.root / "var/lib/bpci/web/access/accounts.json").write_text("{}")
     (machine.root / "var/lib/prometheus/node-exporter").mkdir(parents=True)
     assert machine.run("status", code=1)["backup"] is None
     done = machine.run("now")
@@ -113,7 +119,14 @@ def test_a_backup_of_a_working_node_is_made_listed_and_proved(
     there = {
         str(path.relative_to(machine.root / "look")) for path in (machine.root / "look").rglob("*") if path.is_file()
     }
-    assert there == {"manifest.json", "node.db", "etc/bpci/node.toml", "etc/bpci/alerts.toml", "etc/bpci/backup.toml"}
+    assert there == {
+        "manifest.json",
+        "node.db",
+        "etc/bpci/node.toml",
+        "etc/bpci/alerts.toml",
+        "etc/bpci/backup.toml",
+        "var/lib/bpci/web/access/accounts.json",
+    }
     assert not list((machine.root / "var/lib/bpci/backup").glob("scratch-*"))
 
 
@@ -301,6 +314,54 @@ def test_the_drill_finds_a_database_that_was_damaged_before_it_was_saved(
     connection.close()
     machine.run("now")
     assert machine.run("drill", code=1)["code"] == "backup.database"
+
+
+def test_a_server_that_only_takes_keeps_what_it_has_and_no_password_is_shown(
+    machine: Machine, start: Callable[..., Any], raws: list[bytes]
+) -> None:
+    working(machine, start, raws)
+    served, port, password = machine.root / "served", free_port(), "correct/horse@battery"
+    address = f"rest:http://127.0.0.1:{port}/attic"
+    credentials = machine.root / "server"
+
+    def credit(word: str) -> None:
+        credentials.write_text(f"REST_USERNAME=attic\nREST_PASSWORD={word}\n")
+        credentials.chmod(0o600)
+
+    # rclone speaks restic's protocol, append-only as rest-server does; its own password comes by the environment.
+    server = subprocess.Popen(
+        ["rclone", "serve", "restic", "--append-only", "--addr", f"127.0.0.1:{port}", "--user", "attic", served],
+        env=os.environ | {"RCLONE_PASS": password, "RCLONE_CONFIG": os.devnull},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        credit(password)
+        assert machine.run("init", "--to", address, "--credentials", "/server", "--append-only")["new"]
+        made = machine.run("now")
+        assert machine.run("drill")["snapshot"] == made["snapshot"]
+        assert machine.run("prune", code=1)["code"] == "backup.append_only"
+        text = (machine.root / "etc/bpci/backup.toml").read_text()
+        assert password not in text
+        (machine.root / "etc/bpci/backup.toml").write_text(
+            text.replace("append_only = true", "append_only = false").replace("last = 3", "last = 1")
+        )
+        assert machine.run("now", code=1)["code"] == "backup.append_only"
+        assert len(machine.run("list")) == 2
+        credit("wrong-" + password)
+        process = machine.start_command("list")
+        shown = "".join(process.communicate(timeout=120))
+        assert process.returncode == 3, shown
+        assert password not in shown
+        assert "horse%40" not in shown
+    finally:
+        server.kill()
+        server.wait()
+    credit(password)
+    assert machine.run("list", code=3)["code"] == "unreachable.backup"
 
 
 def test_a_full_disk_is_named_and_the_next_backup_works(

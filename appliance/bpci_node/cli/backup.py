@@ -195,7 +195,8 @@ def drill(*, snapshot: str, root: Path, as_json: bool) -> None:
 
 @command.command("prune")
 @_root_option
-def prune(*, root: Path) -> None:
+@json_option
+def prune(*, root: Path, as_json: bool) -> None:
     """Let go of the backups that need not stay ([retention] in /etc/bpci/backup.toml).
 
     \b
@@ -203,11 +204,13 @@ def prune(*, root: Path) -> None:
       sudo bpci backup prune
     """
     tell, finish = _teller()
+    backups = _backups(_system(root), root, tell)
     try:
-        _backups(_system(root), root, tell).thin_out()
+        backups.thin_out()
     finally:
         finish()
-    say("thinned out")
+    left = len(backups.restic.snapshots())
+    emit({"backups": left}, as_json, lambda data: f"{data['backups']} backups stay")
 
 
 @command.command("status")
@@ -323,7 +326,7 @@ def _replace(
         # First the number: a node that is started in between must not go on as the earlier instance.
         raise_instance(system, instance)
         old = restoring.put_in_place(tree, proof.manifest, state_dir, now_ms=time.time_ns() // 1_000_000)
-        put = restoring.put_configuration(tree, system.path("/etc/bpci"))
+        put = restoring.put_carried(tree, system.root)
     return {
         "snapshot": chosen.id,
         "height": proof.height,

@@ -77,7 +77,7 @@ def _restore(run: Run) -> None:
         run.journal.results["instance"] = max(earlier, proof.instance + 1)
         run.journal.save()
         restoring.put_in_place(tree, proof.manifest, state_dir, now_ms=time.time_ns() // 1_000_000)
-        restoring.put_configuration(tree, system.path("/etc/bpci"))
+        restoring.put_carried(tree, system.root)
     run.journal.results["restored"] = {"snapshot": chosen.id, "height": proof.height}
 
 

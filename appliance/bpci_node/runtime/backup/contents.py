@@ -30,6 +30,8 @@ MANIFEST = "manifest.json"
 DATABASE = FILE_NAME
 CONFIGURATION = "etc/bpci"
 """Where the owner's configuration lies in a backup, as on the machine."""
+CARRIED = (CONFIGURATION, "var/lib/bpci/web/access")
+"""Directories that are taken along, as on the machine: the configuration, and who may sign in."""
 LEAST_FREE_BYTES = 64 << 20
 """Room that making a backup leaves on the node's disk: blocks and entries matter more."""
 MAX_MANIFEST_BYTES = 1 << 20
@@ -135,14 +137,12 @@ def read_manifest(directory: Path) -> Manifest:
     )
 
 
-def collect(
-    target: Path, *, state_dir: Path, configuration: Path, instance: int, is_own: bool, made_ms: int
-) -> Manifest:
+def collect(target: Path, *, state_dir: Path, root: Path, instance: int, is_own: bool, made_ms: int) -> Manifest:
     """Put everything that belongs into a backup below ``target``, an empty directory, and return its manifest.
 
     Args:
         state_dir: of the node, which may run.
-        configuration: ``/etc/bpci``, or where it lies.
+        root: top of the machine's files.
         instance: as configured.
         is_own: whether this node makes its ledger's blocks.
         made_ms: Unix milliseconds.
@@ -159,8 +159,8 @@ def collect(
     copy_database(source, target / DATABASE)
     node_key, mark = describe(target / DATABASE, is_own=is_own)
     try:
-        for path in _configured(configuration):
-            place = target / CONFIGURATION / path.relative_to(configuration)
+        for path in (path for name in CARRIED for path in _carried(root / name)):
+            place = target / path.relative_to(root)
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copyfile(path, place, follow_symlinks=False)
             place.chmod(path.stat().st_mode & 0o777)
@@ -226,14 +226,14 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _configured(configuration: Path) -> Iterator[Path]:
-    """Yield the regular files of the configuration that may travel."""
+def _carried(directory: Path) -> Iterator[Path]:
+    """Yield the regular files of a directory that may travel."""
     count = 0
-    for path in sorted(configuration.rglob("*")) if configuration.is_dir() else []:
-        name = path.relative_to(configuration)
+    for path in sorted(directory.rglob("*")) if directory.is_dir() else []:
+        name = path.relative_to(directory)
         if name.parts[0] in _LEFT_OUT or path.is_symlink() or not path.is_file():
             continue
-        if not _NAME.fullmatch(str(name)) or path.stat().st_size > MAX_FILE_BYTES or count >= MAX_FILES - 1:
+        if not _NAME.fullmatch(str(name)) or path.stat().st_size > MAX_FILE_BYTES or count >= MAX_FILES // 2 - 1:
             continue
         count += 1
         yield path

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bpci_node.consensus.guard import FileSignGuard
 from bpci_node.errors import RefusedError, StorageError
-from bpci_node.runtime.backup.contents import CONFIGURATION, DATABASE, Manifest
+from bpci_node.runtime.backup.contents import CARRIED, CONFIGURATION, DATABASE, Manifest
 from bpci_node.store.database import DirectoryLock, full_error, translated
 from bpci_node.store.durable_file import replace_file, sync_path
 from bpci_node.store.journal_row import SEQ_BITS, terms_check
@@ -31,7 +31,7 @@ MARGIN = 1 << 40
 _OF_THE_INSTANCE = ("certificate", "activation_token", "probe")
 """Keys of ``meta`` that say something of the machine and instance that made the backup."""
 _JOURNAL = ("waiting", "gone", "cancellations", "bundles", "sealed_nonces", "epochs", "losses", "lost_bundles")
-_OF_SET_UP = ("settings.toml", "node.toml", "network.json", "backup.toml")
+_OF_SET_UP = tuple(f"{CONFIGURATION}/{name}" for name in ("settings.toml", "node.toml", "network.json", "backup.toml"))
 _BOUND = ("arrivals-", "bundles-")
 """Beginnings of names of guards that belong to a journal, and stay with the old one."""
 
@@ -98,7 +98,7 @@ def put_in_place(tree: Path, manifest: Manifest, state_dir: Path, *, now_ms: int
         (new / DATABASE).chmod(0o600)
         _begin_anew(new / DATABASE)
         _keep_guards(state_dir, new, manifest)
-        _give(state_dir if state_dir.is_dir() else state_dir.parent, new)
+        _give(state_dir if state_dir.is_dir() else state_dir.parent, new, *new.rglob("*"))
         for path in (*new.rglob("*"), new):
             sync_path(path)
     except OSError as error:
@@ -158,32 +158,39 @@ def _keep_guards(state_dir: Path, new: Path, manifest: Manifest) -> None:
             guard.advance(mark.height, bytes.fromhex(mark.block))
 
 
-def _give(like: Path, top: Path) -> None:
-    """Let the new files belong to whom the state directory belongs, where root restores."""
+def _give(like: Path, *paths: Path) -> None:
+    """Let new files belong to whom ``like`` belongs, where root restores."""
     owner = like.stat()
-    for path in (top, *top.rglob("*")):
+    for path in paths:
         if (path.stat().st_uid, path.stat().st_gid) != (owner.st_uid, owner.st_gid):
             os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def put_configuration(tree: Path, configuration: Path) -> list[str]:
-    """Put the owner's further configuration back where this machine has none; return the names of the files.
+def put_carried(tree: Path, root: Path) -> list[str]:
+    """Put the owner's further configuration, and who may sign in, back where this machine has none.
 
     What set-up writes itself is left as this machine has it.
 
+    Args:
+        tree: what was restored and proved.
+        root: top of the machine's files.
+    Returns:
+        the names of the files that were put.
     Raises:
         StorageError: the disk is full or failed (``storage.full``).
     """
-    source, put = tree / CONFIGURATION, []
+    put = []
     try:
-        for path in sorted(source.rglob("*")) if source.is_dir() else []:
-            name = path.relative_to(source)
-            place = configuration / name
-            if not path.is_file() or str(name) in _OF_SET_UP or place.exists() or place.is_symlink():
+        for path in (path for name in CARRIED for path in sorted((tree / name).rglob("*"))):
+            name = str(path.relative_to(tree))
+            place = root / name
+            if not path.is_file() or name in _OF_SET_UP or place.exists() or place.is_symlink():
                 continue
-            place.parent.mkdir(parents=True, exist_ok=True)
+            made = [parent for parent in (place, *place.parents) if not parent.exists()]
+            place.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             replace_file(place, path.read_bytes(), mode=path.stat().st_mode & 0o777)
-            put.append(str(name))
+            _give(made[-1].parent, *made)
+            put.append(name)
     except OSError as error:
-        raise full_error(configuration) from error
+        raise full_error(root) from error
     return put

@@ -16,7 +16,7 @@ from bpci_node.consensus.opening import open_machine
 from bpci_node.errors import BpciError, NotFoundError, ProofError
 from bpci_node.primitives.keys import did_of
 from bpci_node.runtime.backup.contents import (
-    CONFIGURATION,
+    CARRIED,
     DATABASE,
     MANIFEST,
     Manifest,
@@ -116,7 +116,9 @@ def _compare_files(directory: Path, manifest: Manifest) -> None:
         if path.is_file() and name != MANIFEST:
             there.add(name)
     odd = sorted(there ^ set(manifest.files))
-    allowed = all(name == DATABASE or name.startswith(f"{CONFIGURATION}/") for name in manifest.files)
+    allowed = all(
+        name == DATABASE or name.startswith(tuple(f"{place}/" for place in CARRIED)) for name in manifest.files
+    )
     if odd or not allowed:
         raise ProofError(
             f"the backup's files are not those of its manifest: {', '.join(odd[:5]) or 'a name outside'}",

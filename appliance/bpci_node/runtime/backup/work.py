@@ -24,7 +24,6 @@ from bpci_node.runtime.config import NodeConfig
 
 DIRECTORY = "/var/lib/bpci/backup"
 """Scratch places, the memory of what was done, and what restic keeps to be quicker."""
-CONFIGURATION = "/etc/bpci"
 LATEST = "latest"
 
 Say = Callable[[str], None]
@@ -62,7 +61,7 @@ class Backups:
             manifest = contents.collect(
                 scratch,
                 state_dir=self._below(node.state_dir),
-                configuration=self._below(Path(CONFIGURATION)),
+                root=self._root,
                 instance=node.node.instance,
                 is_own=node.ledger.network_file is None,
                 made_ms=now_ms,
