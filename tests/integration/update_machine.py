@@ -151,6 +151,12 @@ def make_wheelhouse(path: Path, version: str, changes: dict[str, tuple[str, str]
     """Pack this tree's node as ``version``; ``changes`` replaces one text in one file."""
     path.mkdir(parents=True)
     pack_wheel(path, "bpci_dependencies", "1", {"bpci_dependencies.pth": f"{_borrowed(path.parent)}\n".encode()})
+    pack_project(path, version, changes)
+    return path
+
+
+def pack_project(path: Path, version: str, changes: dict[str, tuple[str, str]] | None = None) -> None:
+    """Write the wheel of this tree's node as ``version``, and its pin, into the directory ``path``."""
     files = {}
     for source in sorted((ROOT / "appliance").rglob("*")):
         if source.is_file() and "__pycache__" not in source.parts and ".egg-info" not in str(source):
@@ -160,7 +166,6 @@ def make_wheelhouse(path: Path, version: str, changes: dict[str, tuple[str, str]
         assert before.encode() in files[name], (name, before)
         files[name] = files[name].replace(before.encode(), after.encode())
     pack_wheel(path, "bpci_community_os", version, files, "bpci = bpci_node.cli.main:main")
-    return path
 
 
 def make_bundle(path: Path, wheelhouse: Path, signer: ReleaseSigner, *, sequence: int, **changes: Any) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.output import Progress, emit, fields, is_interactive, json_option, say, table
-from bpci_node.errors import BpciError, HostError, UsageError
+from bpci_node.errors import BpciError, HostError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from bpci_node.update.bundle import Release
@@ -229,8 +229,13 @@ def window(*, settings: Path, as_json: bool) -> None:
     from bpci_node.update.restarts import keep_window
 
     updater = _updater(settings)
-    with updater.alone():
-        done = keep_window(updater.settings, say)
+    try:
+        with updater.alone():
+            done = keep_window(updater.settings, say)
+    except RefusedError as error:
+        if error.code != "update.busy":
+            raise
+        done = "busy"  # an update of the node comes first; the timer comes again
     emit({"done": done}, as_json, lambda data: str(data["done"]))
 
 
