@@ -81,9 +81,10 @@ CASES = {
     "BpciDiskFull": Case(space(1e10, 1e8), space(1e10, 3e8)),
     "BpciDiskNearlyFull": Case(space(1e11, 4e9), space(1e12, 6e9)),
     "BpciDiskFillsSoon": Case(
-        (*space(1e11, 0, minutes=500)[::2], (f"node_filesystem_avail_bytes{{{DISK}}}", "30000000000-30000000x500")),
-        (*space(1e11, 0, minutes=500)[::2], (f"node_filesystem_avail_bytes{{{DISK}}}", "30000000000-1000000x500")),
-        450,
+        (*space(1e11, 0)[::2], (f"node_filesystem_avail_bytes{{{DISK}}}", "40000000000-1800000000x20")),
+        (*space(1e11, 0)[::2], (f"node_filesystem_avail_bytes{{{DISK}}}", "40000000000-60000000x20")),
+        12,
+        "1h",
     ),
     "BpciDiskFilesNearlyUsedUp": Case(
         steady(
