@@ -63,6 +63,7 @@ build {
       "ANSIBLE_CONFIG=${local.here}/../ansible/ansible.cfg",
       "ANSIBLE_HOST_KEY_CHECKING=False",
       "ANSIBLE_FORCE_COLOR=0",
+      "ANSIBLE_TIMEOUT=120",
       # One interpreter in the machine runs all tasks, instead of a new one for each; under emulation that halves the time.
       "ANSIBLE_STRATEGY=mitogen_linear",
       "ANSIBLE_STRATEGY_PLUGINS=${var.strategy_plugins}",

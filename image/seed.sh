@@ -40,6 +40,9 @@ install -D -m 600 "$out/build-key.pub" "$root/root/.ssh/authorized_keys"
 chmod 700 "$root/root/.ssh"
 printf '[Match]\nName=en*\n[Network]\nDHCP=ipv4\n' >"$root/etc/systemd/network/00-build.network"
 in_root "$root" systemctl -q enable systemd-networkd.service ssh.service
+# Packages start what they bring; here it would only keep the one emulated processor from the roles, which decide later.
+in_root "$root" systemctl -q disable auditd.service containerd.service docker.service docker.socket fail2ban.service \
+  nginx.service prometheus.service prometheus-alertmanager.service prometheus-node-exporter.service smartmontools.service
 
 say "assembling the disk"
 "$here/disk.sh" --no-data "$root" "$out/disk.img"
