@@ -17,7 +17,7 @@ from bpci_node.host.figures import decode_figures
 from bpci_node.runtime.config import ApiSection, LimitsSection, dump
 from tests.integration.conftest import COMMAND, ENVIRONMENT, _config
 
-DOWN_BITS, UP_BITS = 8_000_000, 4_000_000
+DOWN_BITS, UP_BITS = 4_000_000, 2_000_000
 """So slow that the load of the machine that tests does not matter."""
 THERE, HERE, PORT = "10.213.7.1", "10.213.7.2", 8545
 
@@ -28,7 +28,7 @@ def _ip(*arguments: str) -> None:
 
 @pytest.fixture
 def line() -> Iterator[tuple[str, str]]:
-    """Names of two namespaces with a shaped line between them: to the second one 8 Mbit/s, from it 4 Mbit/s."""
+    """Names of two namespaces with a shaped line between them: to the second one 4 Mbit/s, from it 2 Mbit/s."""
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("tc") is None:
         pytest.skip("network namespaces need root, ip and tc")
     there, here = (f"bpci-measure-{os.getpid()}-{side}" for side in ("a", "b"))
@@ -102,9 +102,10 @@ def test_the_measured_rates_are_those_of_the_line(line: tuple[str, str], node: s
     )
     assert found.returncode == 0, found.stdout + found.stderr
     figures = json.loads(found.stdout)["parts"]["network"]
-    # Headers take some six per cent; the shaper's bucket lets a little pass at once.
-    assert DOWN_BITS * 0.6 < figures["download"] < DOWN_BITS * 1.1, figures
-    assert UP_BITS * 0.6 < figures["upload"] < UP_BITS * 1.1, figures
+    # Headers take some six per cent; the shaper's bucket lets a little pass at once. Below, there is room for a
+    # machine that lets either process wait for seconds.
+    assert DOWN_BITS * 0.4 < figures["download"] < DOWN_BITS * 1.1, figures
+    assert UP_BITS * 0.4 < figures["upload"] < UP_BITS * 1.1, figures
     assert figures["connections"] == 4
     assert figures["moved"] >= 2 * 256 << 10
     assert figures["round_trip"] > 0

@@ -7,7 +7,7 @@ import pytest
 
 from bpci_node.auction.verify import verify_bundle
 from bpci_node.chain.certificate import verify_certificate
-from bpci_node.errors import BpciError, NotFoundError, RefusedError
+from bpci_node.errors import BpciError, LimitError, NotFoundError, RefusedError
 from bpci_node.mempool.receipt import verify_receipt
 from bpci_node.network.wire import CBOR, JSON, PROBLEM
 from bpci_node.primitives import codec
@@ -205,6 +205,20 @@ def test_measuring_is_signed_counted_and_used_once(served: Any) -> None:
     problem(again, 403, "access.replay")
     fresh = served.client.challenge(STRANGER.public_key)
     assert fresh.challenge
+
+
+def test_one_measures_at_a_time_and_registered_nodes_have_a_place_of_their_own(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bpci_node.gateway.measuring.PAUSE_SECONDS", 3600.0)
+    monkeypatch.setattr("bpci_node.gateway.measuring.TURN_SECONDS", 3600.0)
+    served.client.measure_upload(STRANGER, b"first")
+    with pytest.raises(LimitError) as caught:
+        served.client.measure_download(LocalSigner(b"\x0a" * 32), 1)
+    assert caught.value.code == "limit.measuring"
+    assert served.client.measure_download(STRANGER, 100_000).size_bytes == 100_000
+    served.owner.register()
+    assert served.client.measure_download(served.node.signer, 1).size_bytes == 1
 
 
 def test_a_body_that_was_not_signed_is_refused(served: Any) -> None:
