@@ -8,7 +8,6 @@ name on the local network, lives 90 days, and is made anew when less than a thir
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -90,6 +89,18 @@ def _milliseconds(certificate: x509.Certificate) -> int:
     return int(certificate.not_valid_after_utc.timestamp()) * 1000
 
 
+def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise FormatError(
+            f"{path} is no key", code="tls.file", hint="Restore it, or remove it for a new one."
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise FormatError(f"{path} is not the key of this machine's authority", code="tls.file")
+    return key
+
+
 def _fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
@@ -108,6 +119,8 @@ def _holds(certificate: Path, key: Path, hostname: str, now: datetime) -> bool:
     if not certificate.exists() or not key.exists():
         return False
     found = _load(certificate)
+    if _load_key(key).public_key() != found.public_key():
+        return False  # the power went between the two
     allowed = found.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
     is_named = any(item.value == hostname for item in allowed)
     return is_named and found.not_valid_after_utc - now > timedelta(days=CERTIFICATE_DAYS)
@@ -155,9 +168,7 @@ def _make_authority(directory: Path, hostname: str, now: datetime) -> None:
 
 def _make_certificate(directory: Path, wanted: tuple[str, ...], now: datetime) -> None:
     authority = _load(directory / AUTHORITY)
-    authority_key = serialization.load_pem_private_key((directory / AUTHORITY_KEY).read_bytes(), None)
-    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
-        raise FormatError(f"{directory / AUTHORITY_KEY} is not the key of this machine's authority", code="tls.file")
+    authority_key = _load_key(directory / AUTHORITY_KEY)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
         x509.CertificateBuilder()
@@ -186,8 +197,6 @@ def _make_certificate(directory: Path, wanted: tuple[str, ...], now: datetime) -
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     replace_file(path, key.private_bytes(*form), mode=0o600)
-    if os.geteuid() == 0:
-        os.chown(path, 0, 0)
 
 
 def _general(name: str) -> x509.GeneralName:

@@ -57,6 +57,16 @@ def test_a_power_cut_between_key_and_certificate_is_mended(tmp_path: Path) -> No
     assert renew(tmp_path, "attic", ADDRESSES, now=NOW)
 
 
+def test_a_power_cut_between_the_authority_s_key_and_certificate_is_mended(tmp_path: Path) -> None:
+    renew(tmp_path, "attic", ADDRESSES, now=NOW)
+    other = tmp_path / "other"
+    renew(other, "attic", ADDRESSES, now=NOW)
+    (other / "ca.key").replace(tmp_path / "ca.key")
+    assert renew(tmp_path, "attic", ADDRESSES, now=NOW)
+    command = ["openssl", "verify", "-no_check_time", "-CAfile", str(tmp_path / "ca.pem"), str(tmp_path / "web.pem")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def test_openssl_believes_it_for_this_machine_and_for_no_other_site(tmp_path: Path) -> None:
     real = datetime.now(UTC)
     renew(tmp_path, "attic", ADDRESSES, now=real)
