@@ -75,7 +75,12 @@ class _Handler(BaseHTTPRequestHandler):
             deliver(receiver, compose(alerts, socket.gethostname()), body)
         except UnreachableError as error:
             reason = error.message
-        records.note(self._directory, name, now_ms=time.time_ns() // 1_000_000, reason=reason, test_id=test_id)
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            records.note(self._directory, name, now_ms=now_ms, reason=reason, test_id=test_id)
+        except OSError as error:
+            # On a full disk people must be told all the same, and once.
+            self.log_error("what became of %s is not recorded: %s", name, error.strerror)
         if reason is None:
             self._answer(200, "delivered")
         else:

@@ -119,6 +119,13 @@ def test_a_refusal_is_said_and_tried_again_and_shows_no_secret(web: Web, tmp_pat
     assert records.read(tmp_path, "webhook:chat").test_reason is None
 
 
+def test_what_was_delivered_is_so_even_where_it_can_not_be_recorded(web: Web, tmp_path: Path) -> None:
+    hook = Webhook("chat", "warning", web.url, None)
+    answer = hand_over({"webhook:chat": hook}, tmp_path / "absent", "webhook:chat", notification(alert()))
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert len(web.requests) == 1
+
+
 def test_nobody_listening_is_said(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
