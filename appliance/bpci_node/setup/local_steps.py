@@ -9,7 +9,7 @@ from bpci_node.errors import HostError
 from bpci_node.network.client import NodeClient
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner, did_of
-from bpci_node.setup import guest, interfaces, keystore, ledger, machine, networking, node_files, settings
+from bpci_node.setup import guest, interfaces, keystore, ledger, machine, networking, node_files, settings, trial
 from bpci_node.setup.run import Run, Step
 from bpci_node.setup.turn import COMPLETE
 
@@ -74,6 +74,8 @@ def _machine_holds(run: Run) -> bool:
 
 def _set_link(run: Run) -> None:
     networking.set_network(run.system, run.plan.answers.network)
+    # What the wizard has tried and held is written down now, and no trial any more.
+    trial.restore(run.system)
     end = time.monotonic() + run.address_seconds
     while not (addresses := interfaces.own_addresses(run.system)) and time.monotonic() < end:
         run.say("waiting for an address")

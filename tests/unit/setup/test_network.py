@@ -15,8 +15,11 @@ from bpci_node.setup import networking, preflight, settings, trial, wifi
 from bpci_node.setup.answers import Answers, NetworkAnswers
 from bpci_node.setup.answers_file import from_document
 from bpci_node.setup.forms import check_network
+from bpci_node.setup.journal import Journal
+from bpci_node.setup.local_steps import LINK
 from bpci_node.setup.places import is_zone, zones
 from bpci_node.setup.plan import in_words, plan_from_object, plan_of
+from bpci_node.setup.run import Run
 from bpci_node.setup.settings import settings_of
 from bpci_node.setup.system import System
 from tests.unit.setup.simulated import AIR, SimulatedMachine
@@ -195,6 +198,18 @@ def test_in_set_up_what_was_tried_is_held_until_the_next_start(machine: Simulate
     assert on is not None
     assert on.ends == 0
     assert machine.ran("systemctl", "stop", "bpci-network-trial.timer")
+
+
+def test_set_up_writes_down_what_was_held_and_ends_the_trial(machine: SimulatedMachine, answers: Answers) -> None:
+    trial.begin(machine.system, STATIC, 60)
+    trial.hold(machine.system)
+    plan = plan_of(replace(answers, network=STATIC))
+    run = Run(machine.system, plan, Journal(machine.system, plan), address_seconds=0.0)
+    LINK.do(run)
+    assert networking.network_is_set(machine.system, STATIC)
+    assert trial.current(machine.system) is None
+    assert not machine.system.exists(trial.TRIAL_UNIT)
+    assert LINK.holds(run)
 
 
 def codes(found: list[preflight.Finding]) -> list[str]:
