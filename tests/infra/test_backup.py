@@ -143,3 +143,34 @@ def test_a_reset_is_valid_confined_and_carried_out_at_boot(play: Play, tmp_path:
             assert machine.run(f"ls -d {gone} /var/lib/bpci/reset.json /var/lib/bpci/setup/* || true").strip() == ""
             # The wizard begins again, and the node waits for it.
             assert machine.run("systemctl show -p ConditionResult bpci-node.service").strip() == "ConditionResult=no"
+
+
+def test_the_unit_saves_to_a_server_over_ssh(backed: Container) -> None:
+    # The machine has a network of its own, so nobody else is at this port.
+    backed.run(
+        "useradd --create-home keeper && usermod --password '*' keeper && mkdir -p -m 0700 /etc/bpci/backup /run/sshd"
+        " && install -d -m 0700 -o keeper -g keeper /home/keeper/.ssh"
+        " && ssh-keygen -q -t ed25519 -N '' -f /etc/bpci/backup/id && ssh-keygen -q -t ed25519 -N '' -f /run/server-key"
+        " && install -m 0600 -o keeper -g keeper /etc/bpci/backup/id.pub /home/keeper/.ssh/authorized_keys"
+        " && printf '[127.0.0.1]:2222 %s\\n' \"$(cut -d' ' -f1,2 /run/server-key.pub)\" >/etc/bpci/backup/known_hosts"
+        " && printf '%s\\n' 'Port 2222' 'HostKey /run/server-key' 'PasswordAuthentication no' 'UsePAM no'"
+        " 'PidFile /run/server.pid' 'Subsystem sftp internal-sftp' 'ForceCommand internal-sftp' >/run/server.conf"
+        " && /usr/sbin/sshd -f /run/server.conf"
+    )
+    try:
+        backed.run(
+            "bpci backup init --to sftp:keeper@127.0.0.1:/home/keeper/attic --ssh-port 2222"
+            " --ssh-key /etc/bpci/backup/id --known-hosts /etc/bpci/backup/known_hosts"
+        )
+        backed.run("systemctl start bpci-backup.service", seconds=180)
+        assert len(json.loads(backed.run("bpci backup list --json"))) == 1
+        backed.run("ssh-keygen -q -t ed25519 -N '' -f /tmp/other")
+        backed.run(
+            "printf '[127.0.0.1]:2222 %s\\n' \"$(cut -d' ' -f1,2 /tmp/other.pub)\" >/etc/bpci/backup/known_hosts"
+        )
+        backed.run("bpci backup list", status=3)
+    finally:
+        backed.run(
+            "kill $(cat /run/server.pid); userdel --remove keeper 2>/dev/null; rm -rf /etc/bpci/backup /tmp/other*"
+            f"; bpci backup init --to {PLACE}"
+        )
