@@ -31,6 +31,8 @@ TEXTFILES = Path("/var/lib/prometheus/node-exporter")
 """Where other parts of the system leave figures of theirs."""
 _SAMPLE = re.compile(r"(bpci_[a-z_]+)(?:\{[^}\n]{0,200}\})? ([0-9.eE+-]{1,32})")
 ALERTS_URL = "http://127.0.0.1:9093/alerts"
+WATCHDOG = "BpciWatchdog"
+"""The alert that always fires, to show that alerts work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Sources:
             raise FormatError("Alertmanager sent no list of alerts", code="format.reply")
         alerts = [_alert(item) for item in found[:200] if isinstance(item, dict)]
         grave = {"critical": 0, "warning": 1}
-        shown = [item for item in alerts if item["severity"] != "none"]
+        shown = [item for item in alerts if item["name"] != WATCHDOG]
         return sorted(shown, key=lambda item: (grave.get(item["severity"], 2), item["name"]))
 
     async def silence(self, name: str, *, start: str, end: str, by: str) -> None:
@@ -198,7 +200,7 @@ def _alert(item: dict[str, Any]) -> dict[str, str]:
         "name": str(labels.get("alertname", "?"))[:100],
         "severity": str(labels.get("severity", "?"))[:20],
         "summary": str(notes.get("summary", ""))[:500],
-        "advice": str(notes.get("description", ""))[:500],
+        "advice": str(notes.get("action", notes.get("description", "")))[:500],
         "since": str(item.get("startsAt", ""))[:19].replace("T", " "),
     }
 
