@@ -106,3 +106,16 @@ def test_a_prefix_that_somebody_else_made_is_left_alone(tmp_path: Path) -> None:
     prefix.mkdir()
     wheelhouse = make_wheelhouse(tmp_path / "wheels", project="1")
     assert "not a link made by this script" in install(prefix, wheelhouse, status=2)[1]
+
+
+def test_a_version_can_be_put_beside_without_anything_else_changing(tmp_path: Path) -> None:
+    prefix = tmp_path / "node"
+    first, second = (make_wheelhouse(tmp_path / version, project=version) for version in ("1", "2"))
+    install(prefix, first)
+    old = prefix.resolve()
+    assert install(prefix, second, "--beside")[0] == "installed"
+    assert install(prefix, second, "--beside")[0] == "unchanged"
+    assert prefix.resolve() == old
+    assert run(prefix) == "tinynode 1"
+    (beside,) = (path for path in tmp_path.glob("node-*") if path != old)
+    assert run(beside) == "tinynode 2"

@@ -30,6 +30,8 @@ from bpci_node.update.settings import Settings
 
 CHANGED_MARK = Path("/run/bpci-packages-changed")
 """Made after every package run; see the role ``updates``."""
+PLANNED_MARK = Path("/run/bpci-restart-planned")
+"""There from when a restart is planned until it happens: what is in memory alone does not outlive it."""
 REBOOT_PACKAGES = Path("/run/reboot-required.pkgs")
 PACKAGE_LOG = Path("/var/log/dpkg.log")
 MAX_LOG_BYTES = 8 << 20
@@ -109,7 +111,6 @@ def _plan(settings: Settings, records: Records, tell: Tell) -> None:
     plan = {
         "v": 1,
         "planned_ms": _now_ms(),
-        "boot_id": boot_id(),
         "kernel": platform.release(),
         "packages": sorted(_lines(REBOOT_PACKAGES))[:MAX_CHANGES],
         "since": _since(records),
@@ -117,10 +118,12 @@ def _plan(settings: Settings, records: Records, tell: Tell) -> None:
     }
     records.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     replace_file(records.directory / "restart.json", json.dumps(plan).encode(), mode=0o644)
+    PLANNED_MARK.touch()
     tell("restarting the machine")
     done = _run(["systemctl", "reboot"])
     if done.returncode != 0:
         (records.directory / "restart.json").unlink(missing_ok=True)
+        PLANNED_MARK.unlink(missing_ok=True)
         resume(config)
         raise HostError("the machine would not restart", code="update.service", hint="See 'journalctl -b'.")
 
@@ -132,12 +135,10 @@ def report(settings: Settings, tell: Tell) -> Verdict | None:
         StorageError: the plan can't be read (``update.record``).
     """
     records, path = Records(settings.state), settings.state / "restart.json"
-    if not path.exists():
-        return None
+    if not path.exists() or PLANNED_MARK.exists():
+        return None  # none planned, or not restarted yet
     with path.open("rb") as file:
         plan: dict[str, Any] = read_json(file.read(MAX_BYTES), max_bytes=MAX_BYTES)
-    if plan["boot_id"] == boot_id():
-        return None  # not restarted yet
     node, why = _after(settings, plan["before"], tell)
     packages = changed_packages(str(plan["since"]))
     failed = failed_units()
@@ -182,11 +183,6 @@ def _after(settings: Settings, before: dict[str, Any] | None, tell: Tell) -> tup
         tell=tell,
     )
     return ("unhealthy" if why else "well"), why
-
-
-def boot_id() -> str:
-    """Return what names this boot. Source: random(4)."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def failed_units() -> list[str]:
