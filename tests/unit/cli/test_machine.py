@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from bpci_node.cli.machine import command
 from bpci_node.cli.machine_network import _wanted
+from bpci_node.cli.support import command as support
 from bpci_node.errors import UsageError
 from bpci_node.setup.answers import NetworkAnswers
 from tests.unit.setup.conftest import machine  # noqa: F401 - a fixture
@@ -62,3 +64,12 @@ def test_no_option_takes_a_passphrase() -> None:
         shown = CliRunner().invoke(command, ["network", name, "--help"]).output
         assert "--passphrase-stdin" in shown
         assert "--passphrase " not in shown
+
+
+@pytest.mark.parametrize(
+    "group", [command, command.commands["network"], support], ids=["machine", "network", "support"]
+)
+def test_every_command_shows_examples(group: click.Group) -> None:
+    for name, item in group.commands.items():
+        if not isinstance(item, click.Group):
+            assert "Example" in CliRunner().invoke(group, [name, "--help"]).output, name
