@@ -52,3 +52,18 @@ def test_nothing_of_it_runs_on_a_machine_that_was_just_set_up(owned: Owned) -> N
     assert owned.machine.run("systemctl is-active docker.socket").strip() == "active"
     assert owned.machine.run("systemctl is-active docker.service", status=3).strip() == "inactive"
     assert owned.machine.run("pgrep -c 'dockerd|containerd'", status=1).strip() == "0"
+
+
+def test_it_starts_when_it_is_first_used_and_confined(owned: Owned) -> None:
+    """On a file system in memory: docker's own does not lie over the one that the test machine's root is."""
+    run = owned.machine.run
+    run("systemctl stop docker.socket docker.service && mkdir -p /var/lib/bpci/docker")
+    run("mount -t tmpfs tmpfs /var/lib/bpci/docker && systemctl start docker.socket")
+    try:
+        found = json.loads(run("docker info --format '{{json .}}'", seconds=120))
+        assert "name=userns" in found["SecurityOptions"]
+        assert (found["LiveRestoreEnabled"], found["LoggingDriver"]) == (True, "json-file")
+        assert found["DockerRootDir"] == "/var/lib/bpci/docker/231072.231072"
+    finally:
+        run("systemctl stop docker.socket docker.service containerd.service", seconds=120)
+        run("umount /var/lib/bpci/docker && systemctl start docker.socket")
