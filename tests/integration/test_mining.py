@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bpci_node.chain.validators import load_validator
@@ -65,6 +66,8 @@ def test_one_command_takes_a_node_to_a_seat_and_another_one_back(home: Path, bpc
     assert begun["waits_for"] == f"epoch {begun['counts_from']['epoch']}, from which its keys count"
     again = data_of(bpci("miner", "init", "--community", "--auto-configure", *mining))
     assert (again["done"], again["missing"]) == ([], [])
+    (shown,) = httpx.get(f"{up['url']}/v1/registry/miners?pool=river", trust_env=False).json()["miners"]
+    assert shown["capacity"] == begun["capacity"]
     with NodeClient(up["url"]) as client:
         network = client.network()
         record = load_validator(ProvedState(client, network.registry_key), begun["account"])
