@@ -49,8 +49,12 @@ trap 'kill $outside $container $server' EXIT
 within $outside python3 -m http.server 81 >/dev/null 2>&1 &
 caller=$!
 trap 'kill $outside $container $server $caller' EXIT
-reach() { within "$1" python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' "$2" "$3" 2>/dev/null; }
-for attempt in $(seq 60); do reach $container 172.17.0.2 80 && reach $outside 192.0.2.2 81 && break; sleep 0.5; done
+call='import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)'
+reach() { within "$1" python3 -c "$call" "$2" "$3" 2>/dev/null; }
+for attempt in $(seq 60); do
+  reach $container 172.17.0.2 80 && reach $outside 192.0.2.2 81 && break
+  sleep 0.5
+done
 reach $outside 192.0.2.1 8080 && echo "published port: open" || echo "published port: closed"
 reach $container 192.0.2.2 81 && echo "container's calls: open" || echo "container's calls: closed"
 chroot "$root" iptables -A ufw-user-forward -p tcp --dport 80 -j ACCEPT
@@ -82,7 +86,8 @@ def test_wrong_passwords_are_counted_and_weak_ones_refused(play: Play) -> None:
     entry = re.findall(r"^auth\s+(.*?)\s*$", in_root(play, "cat", "/etc/pam.d/common-auth"), re.MULTILINE)
     modules = [re.findall(r"pam_\w+\.so(?: preauth| authfail)?", line)[0] for line in entry]
     assert modules[:4] == ["pam_faillock.so preauth", "pam_unix.so", "pam_faillock.so authfail", "pam_deny.so"]
-    password = re.findall(r"^password\s.*?(pam_\w+)\.so", in_root(play, "cat", "/etc/pam.d/common-password"), re.M)
+    lines = in_root(play, "cat", "/etc/pam.d/common-password")
+    password = re.findall(r"^password\s.*?(pam_\w+)\.so", lines, re.MULTILINE)
     assert password[:3] == ["pam_pwquality", "pam_pwhistory", "pam_unix"]
     score = subprocess.run(
         ["chroot", play.root, "pwscore"], input="password12\n", capture_output=True, text=True, check=False
