@@ -198,7 +198,7 @@ def resume(
 
 def _read_invitation(path: Path) -> tuple[bytes, bytes]:
     """Return an invitation and its signature from the file that ``invite --json`` wrote."""
-    from bpci_node.cli.trust import read_file
+    from bpci_node.cli.files import read_file
     from bpci_node.errors import FormatError
     from bpci_node.network.wire import bytes_of
     from bpci_node.primitives.json_text import read_json

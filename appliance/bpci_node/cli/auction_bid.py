@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.auction_bid_view import show
+from bpci_node.cli.files import writing
 from bpci_node.cli.local import dir_option, find_node, node_option, target_option
 from bpci_node.cli.output import Progress, json_option, say
 from bpci_node.cli.sending import account_of, key_option, load_signer, open_ledger, place_options
@@ -322,7 +323,5 @@ def write_bundle(path: Path, data: bytes) -> None:
     Raises:
         UsageError: it can't be written (``usage.file``).
     """
-    try:
+    with writing(path):
         path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", code="usage.file") from error

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bpci_node.cli.files import read_file, writing
 from bpci_node.cli.output import emit, fields
 from bpci_node.cli.sending import load_signer, open_ledger, optional_key_option, place_options, render_sent, send
-from bpci_node.cli.trust import read_file
 from bpci_node.cli.wallet_keys import KeySource
 from bpci_node.errors import BpciError, ProofError, UsageError
 
@@ -250,10 +250,8 @@ def _bring(
         )
     data = encode({"v": 1, "kind": kind, "body": body})
     if out is not None:
-        try:
+        with writing(out):
             out.write_bytes(data)
-        except OSError as error:
-            raise UsageError(f"cannot write {out}: {error.strerror}", code="usage.file") from error
     if key_file is None:
         emit({"v": 1, "kind": kind, "file": str(out), "bytes": len(data)}, as_json, fields)
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bpci_node.cli.files import writing
 from bpci_node.cli.output import emit, fields, json_option, say, table
 from bpci_node.errors import UsageError
 
@@ -94,10 +95,8 @@ def simulate(
     made = play(load_blocks(chosen), setting)
     data = figures_of(made, prize=prize)
     if plot is not None:
-        try:
+        with writing(plot):
             plot.write_text(draw(made, data), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot write {plot}: {error.strerror}", code="usage.file") from error
         say(f"drawn: {plot}")
     emit(data, as_json, render)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import write_file
 from bpci_node.cli.local import dir_option, find_node, node_option
 from bpci_node.cli.output import emit, json_option, say, table
 from bpci_node.errors import UnreachableError, UsageError
@@ -141,12 +142,7 @@ def _remembered(path: Path) -> int | None:
 
 
 def _remember(path: Path, sequence: int) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(f"{sequence}\n", encoding="ascii")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", code="usage.file") from error
+    write_file(path, b"%d\n" % sequence)
 
 
 @click.command("settlements")

@@ -171,7 +171,7 @@ def revoke(
     """
     import os
 
-    from bpci_node.cli.trust import read_file
+    from bpci_node.cli.files import read_file
     from bpci_node.primitives.hashing import sha256
 
     salt = os.urandom(32)

@@ -15,7 +15,7 @@ from bpci_node.auction.commit import MAX_BATCH, SALT_BYTES, Commit
 from bpci_node.auction.commit_set import CommitSet
 from bpci_node.auction.reveal import Reveal
 from bpci_node.auction.window import WindowId
-from bpci_node.cli.trust import read_file
+from bpci_node.cli.files import read_file, writing
 from bpci_node.errors import BpciError, FormatError, UsageError
 from bpci_node.primitives.codec import decode, encode
 from bpci_node.primitives.ethereum import MAX_BYTES as MAX_RAW_BYTES
@@ -120,10 +120,8 @@ class BidFile:
                 "commit_ids": list(certified.commit_ids),
             },
         }
-        try:
+        with writing(self.path):
             replace_file(self.path, encode(value))
-        except OSError as error:
-            raise UsageError(f"cannot write {self.path}: {error.strerror}", code="usage.file") from error
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.auction_view import bundle_view, render_bundle, version_of
+from bpci_node.cli.files import read_file
 from bpci_node.cli.light_trust import played_option
 from bpci_node.cli.local import dir_option, find_node, node_option, target_option
 from bpci_node.cli.output import emit, fields, json_option, table
-from bpci_node.cli.trust import check_signer, load_network, network_option, read_file, signer_option
+from bpci_node.cli.trust import check_signer, load_network, network_option, signer_option
 from bpci_node.errors import FormatError, ProofError, UnreachableError
 
 if TYPE_CHECKING:

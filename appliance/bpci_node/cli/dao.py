@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.dao_voting import dao_argument, dao_of, delegate, divide, execute, proposal, propose, spend, vote
+from bpci_node.cli.files import read_file
 from bpci_node.cli.output import emit, fields
 from bpci_node.cli.receiving import receiver, shown_amount
 from bpci_node.cli.sending import key_option, load_signer, open_ledger, place_options, render_sent, send
-from bpci_node.cli.trust import read_file
 from bpci_node.cli.wallet import render_events
 from bpci_node.cli.wallet_keys import KeySource
 from bpci_node.errors import NotFoundError

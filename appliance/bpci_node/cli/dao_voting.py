@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import read_file
 from bpci_node.cli.governance import (
     actions_option,
     number_argument,
@@ -19,7 +20,6 @@ from bpci_node.cli.governance import (
 from bpci_node.cli.output import emit
 from bpci_node.cli.receiving import receiver, units_of
 from bpci_node.cli.sending import key_option, load_signer, open_ledger, place_options, render_sent, send
-from bpci_node.cli.trust import read_file
 from bpci_node.cli.wallet_keys import KeySource
 
 if TYPE_CHECKING:

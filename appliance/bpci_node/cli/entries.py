@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import read_file
 from bpci_node.cli.local import dir_option, find_node, node_option, target_option
 from bpci_node.cli.output import Progress, emit, fields, json_option, say, table
-from bpci_node.cli.trust import read_file
 from bpci_node.errors import FormatError, UsageError
 
 if TYPE_CHECKING:

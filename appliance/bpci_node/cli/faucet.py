@@ -109,7 +109,7 @@ def codes(*, count: int, directory: Path | None, socket: Path | None, as_json: b
 
 
 def _read_code(file: Path) -> str:
-    from bpci_node.cli.trust import read_file
+    from bpci_node.cli.files import read_file
     from bpci_node.errors import UsageError
 
     text = read_file(file, MAX_CODE_BYTES).decode("ascii", "replace").strip()

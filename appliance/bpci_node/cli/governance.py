@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bpci_node.cli.files import read_file
 from bpci_node.cli.output import emit, fields
 from bpci_node.cli.sending import (
     guardian_option,
@@ -17,7 +18,6 @@ from bpci_node.cli.sending import (
     render_sent,
     send,
 )
-from bpci_node.cli.trust import read_file
 from bpci_node.cli.wallet_keys import KeySource
 from bpci_node.errors import FormatError
 from bpci_node.primitives.json_text import read_json

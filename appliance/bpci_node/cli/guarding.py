@@ -107,7 +107,7 @@ def reactivate(*, reason: Path, key_file: Path, guardians: tuple[Path, ...], **p
 
 
 def _order(kind: str, reason: Path, key_file: Path, guardians: tuple[Path, ...], place: dict[str, Any]) -> None:
-    from bpci_node.cli.trust import read_file
+    from bpci_node.cli.files import read_file
     from bpci_node.primitives.hashing import sha256
 
     as_json, text = place.pop("as_json"), read_file(reason, MAX_REASON_BYTES)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import write_file
 from bpci_node.cli.measuring import measure, score
 from bpci_node.cli.output import Progress, emit, json_option, say
 from bpci_node.cli.vouching import report, show, verify
@@ -171,12 +172,7 @@ def _write_signed(report: Path, signer: Signer, challenge: bytes, found: Hardwar
     from bpci_node.primitives.keys import did_of
 
     signed = sign_report(signer, challenge, found)
-    partial = report.with_name(report.name + ".partial")
-    try:
-        partial.write_bytes(signed)
-        partial.replace(report)
-    except OSError as error:
-        raise UsageError(f"cannot write the report {report}: {error.strerror}", code="usage.file") from error
+    write_file(report, signed, name=f"the report {report}")
     return {"file": str(report), "digest": "0x" + report_digest(signed).hex(), "node": did_of(signer.public_key)}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.dao import create, dpan
+from bpci_node.cli.files import read_file
 from bpci_node.cli.output import emit, fields
 from bpci_node.cli.sending import (
     account_of,
@@ -24,7 +25,6 @@ from bpci_node.cli.sending import (
     render_sent,
     send,
 )
-from bpci_node.cli.trust import read_file
 from bpci_node.cli.wallet_keys import KeySource
 from bpci_node.errors import FormatError, NotFoundError, ProofError, StorageError
 

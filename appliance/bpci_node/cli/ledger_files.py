@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bpci_node.cli.files import writing
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
 from bpci_node.cli.output import Progress, emit, fields, json_option, say
 from bpci_node.errors import ProofError, UsageError
@@ -86,11 +87,8 @@ def genesis(
             values=dict(map(_value, values)),
         ),
     )
-    try:
-        with out.open("xb") as file:
-            file.write(made.encode())
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}", code="usage.file") from error
+    with writing(out), out.open("xb") as file:
+        file.write(made.encode())
     emit({"file": str(out), "ledger_id": made.ledger_id, "genesis_hash": "0x" + made.hash.hex()}, as_json, fields)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.auction_view import bundle_view, header_view, render_bundle, render_headers, render_trust, version_of
+from bpci_node.cli.files import read_file
 from bpci_node.cli.light_follow import follow
 from bpci_node.cli.light_trust import client_options, open_client
 from bpci_node.cli.output import emit, fields, json_option
-from bpci_node.cli.trust import read_file
 from bpci_node.errors import BpciError, ProofError, UsageError
 
 if TYPE_CHECKING:

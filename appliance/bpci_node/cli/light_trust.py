@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bpci_node.cli.files import read_file, write_file
 from bpci_node.cli.output import say
-from bpci_node.cli.trust import read_file
 from bpci_node.errors import BpciError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -108,12 +108,7 @@ class Client:
         """
         if self.kept_in is None or self.state is None:
             return
-        partial = self.kept_in.with_name(self.kept_in.name + ".partial")
-        try:
-            partial.write_bytes(self.state.encode())
-            partial.replace(self.kept_in)
-        except OSError as error:
-            raise UsageError(f"cannot write {self.kept_in}: {error.strerror}", code="usage.file") from error
+        write_file(self.kept_in, self.state.encode())
 
     def view(self) -> dict[str, Any]:
         """Return what every command says of the client in the end."""

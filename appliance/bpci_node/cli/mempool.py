@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bpci_node.cli.entries import cancel, submit
+from bpci_node.cli.files import write_file
 from bpci_node.cli.local import NodePlace, dir_option, find_node, node_option, target_option
 from bpci_node.cli.output import Progress, emit, fields, json_option
 from bpci_node.cli.pools import buckets, status
@@ -109,7 +110,7 @@ def replay(
     data = {"target": target, "node": place.url, "files": len(files), **found}
     if out is not None:
         bundle = _seal(place, target, gas_limit, base_fee)
-        _write(out, bundle)
+        write_file(out, bundle)
         data["sealed"] = _describe_bundle(bundle) | {"file": str(out)}
     emit(data, as_json, _render_replay)
     return 0 if data["accepted"] or data["duplicates"] or not raws else 1
@@ -154,7 +155,7 @@ def seal_command(
         sys.stdout.buffer.write(bundle)
         sys.stdout.buffer.flush()
         return
-    _write(out, bundle)
+    write_file(out, bundle)
     emit(_describe_bundle(bundle) | {"file": str(out)}, as_json, fields)
 
 
@@ -195,15 +196,6 @@ def _seal(place: NodePlace, target: str, gas_limit: int | None, base_fee: int | 
         raise UsageError("sealing goes through the owner's socket", code="usage.call")
     with NodeClient(place.socket) as client:
         return client.seal(target, gas_limit=gas_limit, base_fee=base_fee)
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", code="usage.file") from error
 
 
 def _describe_bundle(data: bytes) -> dict[str, Any]:

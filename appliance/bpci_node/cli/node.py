@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from bpci_node.cli.files import read_file
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
 from bpci_node.cli.node_duties import capabilities, heartbeat
 from bpci_node.cli.output import emit, fields, json_option, say, table
-from bpci_node.cli.trust import read_file
 from bpci_node.errors import UsageError
 
 DEFAULT_CONFIG = Path("/etc/bpci/node.toml")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import read_file
 from bpci_node.cli.output import emit, fields, json_option
-from bpci_node.cli.trust import load_network, network_option, read_file
+from bpci_node.cli.trust import load_network, network_option
 
 if TYPE_CHECKING:
     from bpci_node.chain.block import Block

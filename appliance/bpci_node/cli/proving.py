@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import read_file, write_file
 from bpci_node.cli.local import dir_option, find_node, node_option
 from bpci_node.cli.output import emit, fields, json_option, table
-from bpci_node.cli.trust import check_signer, load_network, network_option, read_file, signer_option
+from bpci_node.cli.trust import check_signer, load_network, network_option, signer_option
 from bpci_node.errors import BpciError, FormatError, ProofError, UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def prove(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    _write(out, data)
+    write_file(out, data)
     emit({"file": str(out), "size_bytes": len(data)} | _summary(proof), as_json, fields)
 
 
@@ -161,15 +162,6 @@ def _summary(proof: MempoolProof) -> dict[str, Any]:
         "absent": len(proof.absent),
         "verkle_bytes": len(proof.verkle.encode()),
     }
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", code="usage.file") from error
 
 
 def _render(view: dict[str, Any]) -> str:

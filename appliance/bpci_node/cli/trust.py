@@ -1,8 +1,7 @@
-"""What commands that verify have in common: the file that is looked at, and whom the caller trusts."""
+"""What commands that verify have in common: whom the caller trusts."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -13,21 +12,6 @@ signer_option = click.option("--signer", metavar="DID", help="Trust the node of 
 network_option = click.option(
     "--network", type=click.Path(path_type=Path, dir_okay=False), help="Trust the network that this file names."
 )
-
-
-def read_file(file: Path, most_bytes: int) -> bytes:
-    """Read a file, or standard input for "-": one byte more than ``most_bytes`` at most.
-
-    Raises:
-        UsageError: it can't be read (``usage.file``).
-    """
-    if str(file) == "-":
-        return sys.stdin.buffer.read(most_bytes + 1)
-    try:
-        with file.open("rb") as stream:
-            return stream.read(most_bytes + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}", code="usage.file") from error
 
 
 def check_signer(did: str | None) -> bytes | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import writing
 from bpci_node.cli.measuring import figures_option, read_figures, render_score
 from bpci_node.cli.output import Progress, emit, fields, json_option
 from bpci_node.errors import FormatError, NotFoundError, ProofError, RefusedError, UsageError
@@ -76,11 +77,9 @@ def report(*, config: Path, kept: Path, out: Path, profile: str, no_tpm: bool, r
         challenge = desk.client.challenge(desk.signer.public_key)
         quoter = None if no_tpm else _quoter()
         signed = sign_measured_report(desk.signer, challenge.challenge, found, figures, quoter)
-    try:
+    with writing(out):
         out.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         replace_file(out, signed, mode=0o644)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}", code="usage.file") from error
     if registers:
         _register(place.config.owner.socket, signed, challenge.challenge, challenge.signature)
     data = {

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.files import read_file
 from bpci_node.cli.output import emit, fields, is_interactive, json_option, say, table
 from bpci_node.cli.receiving import network_name, receiver, shown_amount, units_of
 from bpci_node.cli.sending import key_option, load_signer, open_ledger, place_options, render_sent, send
-from bpci_node.cli.trust import read_file
 from bpci_node.cli.wallet_keys import (
     KeySource,
     directory_of,

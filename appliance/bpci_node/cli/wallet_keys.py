@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bpci_node.cli.trust import read_file
+from bpci_node.cli.files import read_file
 from bpci_node.errors import AccessError, UsageError
 
 if TYPE_CHECKING:
