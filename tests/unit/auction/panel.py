@@ -53,6 +53,10 @@ from tests.unit.auction.scene import (
 
 ATTACKER = 0
 HONEST = (1, 2, 3)
+VICTIM, RIVAL, THIEF = 1, 2, 9
+"""Bidders."""
+LATER = WindowId(TARGET, 100, WINDOW.index + 2)
+"""Opens when the reveals of ``WINDOW`` are seen."""
 FORFEIT_BPS = 5_000
 
 
@@ -271,6 +275,9 @@ class Standing:
     """What its bonds lose, for what it won and for what it did not reveal; smallest unit."""
     places: tuple[int, ...]
     """Where its entries run in the window, from 0."""
+
+
+NOTHING = Standing(0, ())
 
 
 def standing(sealed: Sealed, number: int) -> Standing:

@@ -1,7 +1,10 @@
 """What the tests of windows share: a committee, terms, bidders, and bids that are really signed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+
+import pytest
 
 from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.commit import Commit, sign_commit, verify_commit
@@ -11,6 +14,7 @@ from bpci_node.auction.window import WindowId
 from bpci_node.chain.account import account_id_of
 from bpci_node.chain.committee import Committee, Seat
 from bpci_node.chain.target_terms import TargetTerms, Tier
+from bpci_node.errors import BpciError
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.entry import decode_entry, make_entry
 from bpci_node.mempool.native import sign_native
@@ -96,6 +100,13 @@ def bid(
         key, ledger_id=LEDGER_ID, window=window, digest=digest, account=account_id_of(key.public_key), tier=tier
     )
     return Bid(commit, Reveal(window, commit.commit_id, raw, salt))
+
+
+def refused(call: Callable[[], object]) -> str:
+    """Return the code with which a call is refused."""
+    with pytest.raises(BpciError) as caught:
+        call()
+    return caught.value.code
 
 
 def check_signature(commit: Commit) -> None:

@@ -14,12 +14,11 @@ from bpci_node.auction.lists import InclusionList, sign_list
 from bpci_node.auction.outcome import Kind
 from bpci_node.auction.revealed_window import RevealedWindow
 from bpci_node.auction.seal_auction import Draft, draft_window
-from bpci_node.auction.window import WindowId
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import ProofError
 from bpci_node.mempool.entry import decode_entry
 from bpci_node.runtime.window_draft import Proposal, Sealed
-from tests.unit.auction.panel import ATTACKER, HONEST, Panel, Standing, standing
+from tests.unit.auction.panel import ATTACKER, HONEST, LATER, NOTHING, RIVAL, THIEF, VICTIM, Panel, Standing, standing
 from tests.unit.auction.scene import (
     BEGINS_US,
     BLS,
@@ -38,10 +37,6 @@ from tests.unit.auction.scene import (
     closed,
 )
 
-VICTIM, RIVAL, THIEF = 1, 2, 9
-LATER = WindowId(TARGET, 100, WINDOW.index + 2)
-"""Opens when the reveals of ``WINDOW`` are seen."""
-NOTHING = Standing(0, ())
 TIGHT = replace(TERMS, gas_limit=30_000)
 """Room for one entry in each window."""
 

@@ -20,7 +20,19 @@ from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.errors import BpciError
 from bpci_node.mempool.entry import decode_entry
 from bpci_node.runtime.window_draft import Proposal
-from tests.unit.auction.panel import ATTACKER, FORFEIT_BPS, HONEST, Panel, Standing, standing
+from tests.unit.auction.panel import (
+    ATTACKER,
+    FORFEIT_BPS,
+    HONEST,
+    LATER,
+    NOTHING,
+    RIVAL,
+    THIEF,
+    VICTIM,
+    Panel,
+    Standing,
+    standing,
+)
 from tests.unit.auction.scene import (
     BEGINS_US,
     COMMITTEE,
@@ -37,18 +49,8 @@ from tests.unit.auction.scene import (
     bid,
     bidder,
     closed,
+    refused,
 )
-
-VICTIM, RIVAL, THIEF = 1, 2, 9
-LATER = WindowId(TARGET, 100, WINDOW.index + 2)
-"""Opens when the reveals of ``WINDOW`` are seen."""
-NOTHING = Standing(0, ())
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(BpciError) as caught:
-        call()
-    return caught.value.code
 
 
 def book(slots: int, **changes: int) -> CoordinatorBook[str]:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -25,6 +25,7 @@ from tests.unit.auction.scene import (
     WINDOW,
     account,
     bid,
+    refused,
 )
 
 OPENS, CLOSES, REVEALED, SEALED = BEGINS_US, BEGINS_US + 100_000, BEGINS_US + 300_000, BEGINS_US + 600_000
@@ -37,12 +38,6 @@ def book(slots: int = 10, frame: AuctionEpoch = FRAME, **capacity: int) -> Coord
         for tier in (1, 2):
             made.lines.open(TARGET, account(number), tier, slots)
     return made
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(BpciError) as caught:
-        call()
-    return caught.value.code
 
 
 def close(made: CoordinatorBook[str], now_us: int = CLOSES) -> CommitSet:

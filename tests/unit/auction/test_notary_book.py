@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -25,6 +24,7 @@ from tests.unit.auction.scene import (
     bid,
     check_signature,
     closed,
+    refused,
 )
 
 CLOSES, REVEALED, SEALED = BEGINS_US + 100_000, BEGINS_US + 300_000, BEGINS_US + 600_000
@@ -47,12 +47,6 @@ def certified(seat: int = SEAT) -> NotaryBook:
     made.take_set(SET, COMMITS, check_signature, CLOSES)
     made.certify(SET)
     return made
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(BpciError) as caught:
-        call()
-    return caught.value.code
 
 
 def take(made: NotaryBook, reveal: Reveal, now_us: int = CLOSES + 10) -> None:
