@@ -41,6 +41,7 @@ GROUPS = {
     "registry": "Look nodes up, register one, invite, suspend.",
     "miner": "Let a registered node mine, see what it earned.",
     "validator": "Set a validator up, look at it, report one.",
+    "enterprise": "An enterprise's first steps: authority, stake, validator.",
     "identity": "A D-Adhaar, and credentials that are issued, shown and verified.",
     "authority": "Become an authority, vouch for one, look one up.",
     "governance": "Propose, vote, delegate, and have what passed executed.",

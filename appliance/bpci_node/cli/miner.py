@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import click
 
 from bpci_node.cli.output import emit, fields, json_option, say, table
-from bpci_node.errors import BpciError, RefusedError, UsageError
+from bpci_node.errors import UsageError
 
 DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
-READY_SECONDS = 30.0
 
 config_option = click.option(
     "--config",
@@ -71,6 +69,7 @@ def init(
     """
     from bpci_node.cli.mining import enlist, open_desk, survey
     from bpci_node.cli.mining_capacity import declare
+    from bpci_node.cli.mining_configure import configure
     from bpci_node.cli.mining_place import open_place
 
     place = open_place(config)
@@ -82,7 +81,7 @@ def init(
         )
     done: list[str] = []
     if auto_configure:
-        place, done = _configure(place, node_type, phrase_file)
+        place, done = configure(place, node_type, phrase_file)
     with open_desk(place) as desk:
         if auto_configure:
             done += enlist(
@@ -160,6 +159,7 @@ def stop(*, yes: bool, config: Path, as_json: bool) -> None:
     from bpci_node.chain.miners import load_miner
     from bpci_node.chain.validators import load_validator
     from bpci_node.cli.mining import open_desk
+    from bpci_node.cli.mining_configure import restart
     from bpci_node.cli.mining_place import open_place
 
     place, done = open_place(config), []
@@ -178,57 +178,8 @@ def stop(*, yes: bool, config: Path, as_json: bool) -> None:
         flags = tuple(flag for flag in place.config.node.flags if flag != "validator")
         place = place.store(replace(place.config, validator=None, node=replace(place.config.node, flags=flags)))
         done.append("configuration")
-        _restart(place)
+        restart(place)
     emit({"account": account, "done": done}, as_json, lambda data: "ended: " + (", ".join(data["done"]) or "nothing"))
-
-
-def _configure(place: Any, node_type: str | None, phrase_file: Path | None) -> tuple[Any, list[str]]:
-    """Make keys and configuration where they are missing, start the node anew, and renew its registration."""
-    from bpci_node.cli.mining_place import make_keys
-    from bpci_node.network.client import NodeClient
-
-    done = []
-    node = place.config.node
-    wanted = replace(
-        node, type=node_type or node.type, flags=(*(f for f in node.flags if f != "validator"), "validator")
-    )
-    has_keys = place.config.validator is not None
-    if not has_keys or wanted != node:
-        phrase = None
-        if phrase_file is not None and not has_keys:
-            with click.open_file(str(phrase_file)) as file:
-                phrase = file.read(4096)
-        place = place if has_keys else make_keys(place, phrase)
-        place = place.store(replace(place.config, node=wanted))
-        done.append("configuration")
-        _restart(place)
-    with NodeClient(place.config.owner.socket) as client:
-        _await(client)
-        client.register({"node_type": wanted.type, "flags": list(wanted.flags)})
-    return place, done
-
-
-def _restart(place: Any) -> None:
-    if not place.start_anew():
-        raise RefusedError(
-            "the node has a new configuration, and runs with the former one",
-            code="miner.restart",
-            hint="Start it anew, then start this command again.",
-        )
-
-
-def _await(client: Any) -> None:
-    """Wait until the node answers its owner."""
-    end = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            client.owner_status()
-        except BpciError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-        else:
-            return
 
 
 def coins(units: str) -> str:

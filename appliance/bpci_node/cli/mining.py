@@ -170,8 +170,33 @@ def enlist(
             ledger's reason.
         BpciError: the ledger's or the faucet's reason.
     """
-    from bpci_node.chain.guardians import load_parameter
     from bpci_node.chain.miners import MinerRegistration, load_miner, prove_miner
+
+    done, account = set_up_validator(desk, keys, stake=stake, commission_bps=commission_bps), desk.account
+    miner = load_miner(desk.ledger().state, account)
+    if miner is None or miner.status != "active":
+        proof = prove_miner(desk.signer, ledger_id=desk.network.ledger_id, account=account)
+        registration = MinerRegistration(desk.signer.public_key, proof, hash_power, pool)
+        desk.send("registry.register_miner", registration.as_body())
+        done.append("miner")
+    elif pool is not None and (miner.pool, miner.hash_power) != (pool, hash_power):
+        desk.send("registry.update_miner", {"hash_power": hash_power, "pool": pool})
+        done.append("miner")
+    return done
+
+
+def set_up_validator(
+    desk: Desk, keys: ValidatorKeys, *, stake: int | None = None, commission_bps: int = 500
+) -> list[str]:
+    """See that an account has a stake and a validator on the ledger. Return what was done.
+
+    Args:
+        stake: how much to have at stake, smallest units of BPI; ``None``: the least that a validator needs.
+    Raises:
+        RefusedError: as :func:`enlist`.
+        BpciError: the ledger's or the faucet's reason.
+    """
+    from bpci_node.chain.guardians import load_parameter
     from bpci_node.chain.stake import load_stake
     from bpci_node.chain.validators import load_validator, prove_keys
 
@@ -200,15 +225,6 @@ def enlist(
             code="miner.keys",
             hint="Bring back the former key files; or leave with 'bpci miner stop', and begin again.",
         )
-    miner = load_miner(state, account)
-    if miner is None or miner.status != "active":
-        proof = prove_miner(desk.signer, ledger_id=desk.network.ledger_id, account=account)
-        registration = MinerRegistration(desk.signer.public_key, proof, hash_power, pool)
-        desk.send("registry.register_miner", registration.as_body())
-        done.append("miner")
-    elif pool is not None and (miner.pool, miner.hash_power) != (pool, hash_power):
-        desk.send("registry.update_miner", {"hash_power": hash_power, "pool": pool})
-        done.append("miner")
     return done
 
 
