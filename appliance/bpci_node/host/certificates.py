@@ -25,7 +25,10 @@ DIRECTORY = Path("/var/lib/bpci/web/tls")
 AUTHORITY, AUTHORITY_KEY, FINGERPRINT = "ca.pem", "ca.key", "ca.fingerprint"
 CERTIFICATE, KEY, NAMES = "web.pem", "web.key", "web.names"
 """Files of the directory; ``web.names`` holds what the certificate names, for a shell that compares."""
-AUTHORITY_DAYS, CERTIFICATE_DAYS, LEAST_DAYS = 3650, 90, 30
+CERTIFICATE_DAYS, LEAST_DAYS = 90, 30
+_BEGINNING, _NO_END = datetime(2020, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""The authority's dates (RFC 5280, 4.1.2.5, for what has no end): it is trusted by its fingerprint, and a clock that is
+years off for a day must not make another one, or one that is of no use later."""
 _SKEW = timedelta(hours=1)
 """How far the clock of who looks may be behind."""
 
@@ -64,9 +67,9 @@ def renew(directory: Path, hostname: str, addresses: list[str], *, now: datetime
     wanted = names_of(hostname, addresses)
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        has_authority = _holds(directory / AUTHORITY, directory / AUTHORITY_KEY, hostname, now)
+        has_authority = _holds(directory / AUTHORITY, directory / AUTHORITY_KEY, hostname)
         if not has_authority:
-            _make_authority(directory, hostname, now)
+            _make_authority(directory, hostname)
         if has_authority and not force and _is_current(directory, wanted, now):
             return False
         _make_certificate(directory, wanted, now)
@@ -114,16 +117,15 @@ def _load(path: Path) -> x509.Certificate:
         ) from error
 
 
-def _holds(certificate: Path, key: Path, hostname: str, now: datetime) -> bool:
-    """Tell whether there is an authority that may speak for this host name, for longer than a certificate lives."""
+def _holds(certificate: Path, key: Path, hostname: str) -> bool:
+    """Tell whether there is an authority that may speak for this host name."""
     if not certificate.exists() or not key.exists():
         return False
     found = _load(certificate)
     if _load_key(key).public_key() != found.public_key():
         return False  # the power went between the two
     allowed = found.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
-    is_named = any(item.value == hostname for item in allowed)
-    return is_named and found.not_valid_after_utc - now > timedelta(days=CERTIFICATE_DAYS)
+    return any(item.value == hostname for item in allowed)
 
 
 def _is_current(directory: Path, wanted: tuple[str, ...], now: datetime) -> bool:
@@ -142,7 +144,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     )
 
 
-def _make_authority(directory: Path, hostname: str, now: datetime) -> None:
+def _make_authority(directory: Path, hostname: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     name = _name(f"BPCI machine {hostname} {serial % 0x1000000:06x}")
@@ -153,8 +155,8 @@ def _make_authority(directory: Path, hostname: str, now: datetime) -> None:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(serial)
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + timedelta(days=AUTHORITY_DAYS))
+        .not_valid_before(_BEGINNING)
+        .not_valid_after(_NO_END)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(is_authority=True), critical=True)
         .add_extension(x509.NameConstraints(permitted_subtrees=own, excluded_subtrees=None), critical=True)

@@ -45,6 +45,18 @@ def test_another_host_name_makes_another_authority(tmp_path: Path) -> None:
     assert show(tmp_path).fingerprint == (tmp_path / "ca.fingerprint").read_text().strip()
 
 
+def test_a_clock_that_was_years_off_leaves_the_authority_and_a_certificate_for_today(tmp_path: Path) -> None:
+    renew(tmp_path, "attic", ADDRESSES, now=NOW)
+    before = show(tmp_path).fingerprint
+    for away in (timedelta(days=7 * 365), timedelta(days=-5 * 365)):
+        assert renew(tmp_path, "attic", ADDRESSES, now=NOW + away)
+        assert renew(tmp_path, "attic", ADDRESSES, now=NOW), "what was made then is of no use today"
+        for name in ("ca.pem", "web.pem"):
+            found = x509.load_pem_x509_certificate((tmp_path / name).read_bytes())
+            assert found.not_valid_before_utc < NOW < found.not_valid_after_utc
+    assert show(tmp_path).fingerprint == before
+
+
 def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
     renew(tmp_path, "attic", ADDRESSES, now=NOW)
     for name in ("ca.key", "web.key"):
