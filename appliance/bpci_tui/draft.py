@@ -13,6 +13,7 @@ from bpci_node.setup.answers import (
     NetworkAnswers,
     NodeAnswers,
     OwnerAnswers,
+    RestoreAnswers,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class Draft:
     """The new phrase, or the one to restore once it is whole."""
     restored: str = field(default="", repr=False)
     """What was typed of the phrase to restore."""
+    repository: str = ""
+    """Where the backup is that a restored identity goes on from; empty for none."""
+    take_over_ledger: bool = False
+    """Whether a ledger of its own goes on from that backup."""
     positions: tuple[int, ...] = ()
     """Which words of a new phrase are asked for."""
     confirmed: list[str] = field(default_factory=list, repr=False)
@@ -122,6 +127,9 @@ class Draft:
             IdentityAnswers(self.identity, self.phrase if self.identity == "restore" else ""),
             NodeAnswers(self.node_name or self.hostname, self.node_type, hardware_profile=self.profile),
             join,
+            RestoreAnswers(self.repository, take_over_ledger=self.take_over_ledger)
+            if self.identity == "restore" and self.repository
+            else RestoreAnswers(),
         )
 
     def take_over(self, plan: Plan, did: str) -> None:
@@ -148,6 +156,7 @@ class Draft:
         different = answers.owner.web_password_hash != self.password_hash
         self.web_password_hash = answers.owner.web_password_hash if different else ""
         self.identity, self.kept_did = answers.identity.mode, did
+        self.repository, self.take_over_ledger = answers.restore.repository, answers.restore.take_over_ledger
         self.node_name, self.node_type = answers.node.name, answers.node.type
         self.profile = answers.node.hardware_profile
         self.join = "devnet" if answers.join.mode == "devnet" else "url" if answers.join.network_url else "file"

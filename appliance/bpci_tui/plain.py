@@ -230,7 +230,13 @@ class PlainWizard:
             self.say(f"Not yet: {problem[1].replace('Escape', '<')}")
 
     def _restore(self) -> None:
-        self._fill({"restored": "Recovery phrase, 24 words"}, lambda: questions.check_phrase(self.draft))
+        draft = self.draft
+        self._fill({"restored": "Recovery phrase, 24 words"}, lambda: questions.check_phrase(draft))
+        place = {"repository": "Place of a backup to go on from, empty for none"}
+        self._fill(place, lambda: questions.check_repository(draft))
+        if draft.repository:
+            title = "If that backup is of a ledger of its own"
+            draft.take_over_ledger = self._choose(title, questions.OWN_LEDGER, questions.own_ledger(draft)) == "take"
 
     def _node(self) -> None:
         draft = self.draft

@@ -25,6 +25,10 @@ Problem = tuple[str, str]
 NETWORK_FILE = "network.json"
 WAYS = (("dhcp", "Automatic, as it is now (DHCP)"), ("static", "A fixed address"))
 WIFI_WAY = ("wifi", "Wi-Fi")
+OWN_LEDGER = (
+    ("leave", "Begin only if the network has its later blocks"),
+    ("take", "Go on from it: the earlier machine is gone, nobody has later blocks"),
+)
 IDENTITIES = (("create", "A new identity: show me its 24 words"), ("restore", "I have a recovery phrase"))
 KEPT_IDENTITY = ("kept", "The identity whose keys are at rest on this machine already")
 TYPES = (
@@ -121,6 +125,11 @@ def check_owner(draft: Draft) -> Problem | None:
     return None
 
 
+def own_ledger(draft: Draft) -> str:
+    """Return which of :data:`OWN_LEDGER` was chosen."""
+    return "take" if draft.take_over_ledger else "leave"
+
+
 def choose_identity(draft: Draft, chosen: str) -> None:
     """Take where the keys come from; another choice forgets the words of the one before."""
     if chosen not in ("kept", draft.identity):
@@ -145,6 +154,13 @@ def check_phrase(draft: Draft) -> Problem | None:
         draft.phrase = normalise_phrase(" ".join(completed(draft.restored)))
     except FormatError as error:
         return "phrase", in_words(error)
+    return None
+
+
+def check_repository(draft: Draft) -> Problem | None:
+    """Check how the place of a backup is written."""
+    if len(draft.repository) > 512 or not draft.repository.isprintable():
+        return "repository", "The place of a repository has at most 512 printable characters."
     return None
 
 

@@ -1,4 +1,4 @@
-"""An existing identity: its 24 words are typed, with completion, and checked as a whole."""
+"""An existing identity: its 24 words, with completion, checked as a whole; and the backup that it goes on from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.widgets import Input, Static
 from bpci_tui import questions
 from bpci_tui.questions import Problem
 from bpci_tui.screens.base import StepScreen
-from bpci_tui.widgets import Field
+from bpci_tui.widgets import Choice, Field
 from bpci_tui.words import WORDS, completed, word_list
 
 
@@ -27,20 +27,25 @@ class Completion(Suggester):
 
 
 class Restore(StepScreen):
-    """Asks for the phrase."""
+    """Asks for the phrase, and for the place of a backup."""
 
     name_in_flow = "restore"
     first = "phrase"
-    keys = "Enter Continue   Esc Back   Right Complete the word"
+    keys = "Enter Continue   Esc Back   Tab Next field   Right Complete the word"
     lead = "Type the 24 words in their order, with spaces between them. The first four letters of a word are enough."
 
     def body(self) -> ComposeResult:
-        """Yield the field, and the words as they were understood."""
+        """Yield the field, the words as they were understood, and where a backup is."""
         yield Field("Recovery phrase", self.draft.restored, id="phrase", suggester=Completion())
         yield Static("", id="words", classes="gap")
+        yield Field("Backup's place", self.draft.repository, id="repository", placeholder="empty: none")
+        yield Static("If that backup is of a ledger of its own", classes="heading gap")
+        yield Choice(questions.OWN_LEDGER, questions.own_ledger(self.draft), id="ledger")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the words as they were understood."""
+        if event.input is not self.query_one("#phrase", Input):
+            return
         words = completed(event.value)
         cells = [f"{number:>2} {word:<10}" for number, word in enumerate(words[:WORDS], start=1)]
         rows = ["  ".join(cells[row : row + 4]).rstrip() for row in range(0, len(cells), 4)]
@@ -50,10 +55,12 @@ class Restore(StepScreen):
         """Take what was typed."""
         self.draft.restored = self.text("phrase")
         self.draft.phrase = ""
+        self.draft.repository = self.text("repository").strip()
+        self.draft.take_over_ledger = self.query_one("#ledger", Choice).value == "take"
 
     def problem(self) -> Problem | None:
-        """Check the words and their checksum."""
-        return questions.check_phrase(self.draft)
+        """Check the words with their checksum, and the backup's place."""
+        return questions.check_phrase(self.draft) or questions.check_repository(self.draft)
 
 
 SCREEN = Restore

@@ -10,6 +10,7 @@ from textual.widgets import Input
 from bpci_node.network.client import NodeClient
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner, did_of
+from bpci_node.setup.answers import RestoreAnswers
 from bpci_node.setup.trial import TRIAL_UNIT
 from bpci_node.setup.turn import COMPLETE, JOURNAL, Turn
 from bpci_tui.app import Wizard
@@ -184,6 +185,21 @@ def test_a_phrase_is_restored_from_the_beginnings_of_its_words(make_wizard: Make
         await hands.type("aban " * 23 + "art")
         await hands.sees("· Node")
         assert hands.pilot.app.draft.phrase == PHRASE.strip()  # type: ignore[attr-defined]
+
+    drive(make_wizard(), acts)
+
+
+def test_a_restored_identity_goes_on_from_a_backup(make_wizard: MakeWizard) -> None:
+    async def acts(hands: Hands) -> None:
+        await hands.to_identity()
+        await hands.press("down", "enter")
+        await hands.sees("Type the 24 words")
+        await hands.press("tab")
+        await hands.press(*"/media/stick/backups", "tab", "down", "shift+tab", "shift+tab")
+        await hands.type("aban " * 23 + "art")
+        await hands.sees("· Node")
+        wanted = RestoreAnswers("/media/stick/backups", "latest", take_over_ledger=True)
+        assert hands.pilot.app.draft.answers().restore == wanted  # type: ignore[attr-defined]
 
     drive(make_wizard(), acts)
 
