@@ -13,7 +13,7 @@ HELP
 }
 
 # shellcheck disable=SC2034 # lib.sh reads it
-role_variables='-e docker_enabled=true -e web_enabled=true -e monitoring_enabled=true -e updates_automatic=true' own_plan=("join the network and register a community node")
+role_variables='-e web_enabled=true -e monitoring_enabled=true -e updates_automatic=true' own_plan=("join the network and register a community node")
 own_option() { network_option "$@"; }
 check_own() {
   profile=${profile:-community}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the installers share: each names what it makes (kind, profile, role_variables, node_answers, finish_node), sources this
-# file and calls main.
-# shellcheck disable=SC2154 # what the sourcing installer names
+# What the installers share: each names what it makes (role_variables, own_plan, own_option, check_own, node_answers,
+# finish_node), sources this file and calls main.
+# shellcheck disable=SC2034,SC2154 # what the sourcing installer and removing.sh read, what the installer names
 set -Eeuo pipefail
 
 readonly log=/var/log/bpci-installer.log
@@ -130,6 +130,8 @@ is_set_up() { [ -e /var/lib/bpci/setup/complete ]; }
 
 install_packages() {
   step 3 "Packages for building the node"
+  # Where a run was ended while a package was being set up.
+  [ -z "$(dpkg --audit)" ] || logged env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
   if [ "$python" = /usr/bin/python3.11 ] && ! dpkg -s python3.11-dev python3.11-venv >/dev/null 2>&1; then
     logged apt-get -q update
     logged env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends python3.11-dev python3.11-venv
@@ -258,69 +260,8 @@ print(json.dumps({"v": 1, "did": did, "ledger": ledger, "changed": int(changed),
   printf '  changed    %s\n  look       bpci node status\n  remove     %s --uninstall\n' "$changed" "$installer"
 }
 
-# ---- removing ------------------------------------------------------------------------------------------------------
-
-readonly made=(
-  /usr/local/bin/bpci
-  /opt/bpci
-  /opt/bpci-*
-  /usr/share/bpci
-  /usr/share/bash-completion/completions/bpci
-  /usr/lib/systemd/system/bpci-node.service
-  /usr/lib/systemd/system/bpci-services.target
-  /etc/systemd/system/multi-user.target.wants/bpci-services.target
-  /etc/systemd/system/bpci-node.service.d
-  /usr/lib/sysusers.d/bpci.conf
-  /usr/lib/tmpfiles.d/bpci.conf
-  /etc/systemd/journald.conf.d/bpci.conf
-  /etc/needrestart/conf.d/bpci.conf
-  /etc/sysctl.d/60-bpci.conf
-  /etc/modprobe.d/bpci-blocklist.conf
-  /etc/security/limits.d/10-bpci.conf
-  /etc/ssh/sshd_config.d/10-bpci.conf
-  /etc/bpci-machine.sha256
-  /etc/bpci
-  /var/lib/bpci
-  /run/bpci-setup
-  "$authority"
-  "$cache"
-  "$state"
-)
-
-uninstall() {
-  if [ $yes = no ] && [ $dry_run = no ]; then
-    [ -t 0 ] || fail 2 "this removes the node and its keys, and there is no terminal to ask on" "--yes says that it is meant"
-    read -r -p "Remove the node, its ledger and its keys from this machine? [y/N] " answer
-    [[ $answer == [yY]* ]] || { say "nothing was removed"; exit 1; }
-  fi
-  local path existing=() had_ssh_policy=no had_authority=no owner
-  for path in "${made[@]}"; do
-    if [ -e "$path" ] || [ -L "$path" ]; then existing+=("$path"); fi
-  done
-  if [ $dry_run = yes ]; then
-    printf 'would remove %s\n' "${existing[@]}"
-    return
-  fi
-  [ ! -e /etc/ssh/sshd_config.d/10-bpci.conf ] || had_ssh_policy=yes
-  owner=$(cat "$state/account" 2>/dev/null || true)
-  systemctl disable --now bpci-node.service >>"$log" 2>&1 || true
-  [ ! -e $authority ] || had_authority=yes
-  [ ${#existing[@]} -eq 0 ] || rm -rf -- "${existing[@]}"
-  [ $had_authority = no ] || logged update-ca-certificates
-  [ -z "$owner" ] || logged userdel --remove "$owner" || true
-  for user in bpci bpci-console; do
-    ! getent passwd $user >/dev/null || logged userdel "$user"
-  done
-  ! getent group bpci-owner >/dev/null || logged groupdel bpci-owner
-  systemctl daemon-reload
-  systemctl try-restart systemd-journald.service
-  if [ $had_ssh_policy = yes ]; then
-    logged ufw delete allow $port/tcp || true
-    logged systemctl try-reload-or-restart ssh.service || true
-    say "The firewall stays on, with SSH open; ufw disable turns it off."
-  fi
-  say "The node is gone. Kernel settings return at the next restart; packages of the distribution stay."
-}
+# shellcheck disable=SC1091 source=removing.sh
+. "$(dirname "${BASH_SOURCE[0]}")/removing.sh"
 
 # ---- the whole -----------------------------------------------------------------------------------------------------
 
