@@ -31,7 +31,7 @@ from bpci_node.auction.window_selection import select_window
 from bpci_node.auction.window_trees import WindowTrees
 from bpci_node.chain.account import account_id_of
 from bpci_node.chain.committee import Committee, Seat
-from bpci_node.chain.target_terms import COMMUNITY, TargetTerms, Tier
+from bpci_node.chain.target_terms import Tier
 from bpci_node.mempool.entry import make_entry
 from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.ethereum import decode_transaction
@@ -39,28 +39,21 @@ from bpci_node.primitives.hashing import derive, keccak256
 from bpci_node.primitives.keys import LocalSigner
 from bpci_node.primitives.mldsa import MlDsaSigner
 from bpci_node.runtime.process import COLLECTION
+from scripts.auction_scene import target_terms
 
 BUCKETS, EACH, SEATS = 500, 20, 7
 BIN_WEI = 1_000_000
 LEDGER = "bench:" + "00" * 32
 WINDOW = WindowId("eip155:1", 100, 7)
 GAS = (21_000, 100_000, 400_000, 1_100_000)
-TERMS = TargetTerms(
-    target=WINDOW.target,
-    kind=COMMUNITY,
-    owner=None,
+TERMS = target_terms(
     base_fee_wei=0,
     fee_bin_wei=BIN_WEI,
-    region=0,
     gas_limit=2**40,
     classes=(WINDOW.qlock_ms,),
-    reveal_ms=200,
     seal_ms=400,
-    asset="BPI",
     wei_per_unit=10**9,
     forced_gas_bps=500,
-    policy="auction-25",
-    sla=None,
     tiers=(Tier(0, 2**62, 2**62),),
 )
 

@@ -15,14 +15,14 @@ from bpci_node.auction.simulated import SimulatedBid, SimulatedNotary
 from bpci_node.auction.simulator import Simulator
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.account import account_id_of
-from bpci_node.chain.committee import Committee, Seat
-from bpci_node.chain.target_terms import TargetTerms, Tier
+from bpci_node.chain.target_terms import Tier
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.entry import make_entry
 from bpci_node.mempool.native import sign_native
 from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
+from scripts.auction_scene import classical_committee, target_terms
 
 LEDGER_ID = "bench:" + "ab" * 32
 TARGET = "eip155:1"
@@ -32,29 +32,8 @@ PHASES, WINDOWS, ENTRIES = 4_000, 12, 100
 
 NODES = [LocalSigner(sha256(b"node %d" % number)) for number in range(SEATS)]
 BLS = [BlsSigner(1_000 + number) for number in range(SEATS)]
-TERMS = TargetTerms(
-    target=TARGET,
-    kind="community",
-    owner=None,
-    base_fee_wei=50,
-    fee_bin_wei=20,
-    region=0,
-    gas_limit=60_000_000,
-    classes=(10, 20, 50, 100),
-    reveal_ms=200,
-    seal_ms=300,
-    asset="BPI",
-    wei_per_unit=1_000,
-    forced_gas_bps=0,
-    policy="auction-25",
-    sla=None,
-    tiers=(Tier(1, 100_000, 100_000),),
-)
-SEAT_KEYS = tuple(
-    Seat(account_id_of(node.public_key), node.public_key, bls.public_key, number.to_bytes(1312), 10)
-    for number, (node, bls) in enumerate(zip(NODES, BLS, strict=True))
-)
-EPOCH = AuctionEpoch(LEDGER_ID, Committee(1, SEAT_KEYS), 0, 600_000_000, {TARGET: TERMS})
+TERMS = target_terms(gas_limit=60_000_000, tiers=(Tier(1, 100_000, 100_000),))
+EPOCH = AuctionEpoch(LEDGER_ID, classical_committee(1, NODES, BLS), 0, 600_000_000, {TARGET: TERMS})
 
 
 def bids(window: WindowId, count: int) -> Iterator[tuple[LocalSigner, Commit, Reveal]]:

@@ -15,7 +15,6 @@ from bpci_node.auction.reveal import Reveal, check_reveal, commitment_of, paymen
 from bpci_node.auction.reveal_receipt import RevealReceipt, bits_of, issue_reveal_receipts, sign_list
 from bpci_node.auction.window import WindowId, phases_of, window_at
 from bpci_node.chain.account import account_id_of
-from bpci_node.chain.target_terms import TargetTerms, Tier
 from bpci_node.errors import BpciError
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.entry import Entry, Signed, make_entry
@@ -23,6 +22,7 @@ from bpci_node.mempool.native import sign_native
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
 from bpci_node.primitives.merkle import audit_path
+from scripts.auction_scene import target_terms
 from scripts.make_vectors import DIRECTORY, hexed
 from scripts.mempool_vectors import transaction
 
@@ -31,24 +31,7 @@ EPOCH = 3
 WINDOW = WindowId("eip155:1", 20, 90_000_001)
 COORDINATOR, NOTARY = LocalSigner(b"\x0a" * 32), LocalSigner(b"\x0b" * 32)
 BIDDERS = [LocalSigner(bytes([number]) * 32) for number in (1, 2, 3)]
-TERMS = TargetTerms(
-    target=WINDOW.target,
-    kind="community",
-    owner=None,
-    base_fee_wei=50,
-    fee_bin_wei=20,
-    region=0,
-    gas_limit=1_000_000,
-    classes=(10, 20),
-    reveal_ms=200,
-    seal_ms=300,
-    asset="BPI",
-    wei_per_unit=1_000,
-    forced_gas_bps=0,
-    policy="auction-25",
-    sla=None,
-    tiers=(Tier(1, 1_000, 1_000), Tier(2, 100_000, 50_000)),
-)
+TERMS = target_terms(classes=(10, 20))
 
 
 def bids() -> list[tuple[Signed, Commit, Reveal]]:

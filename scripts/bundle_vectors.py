@@ -1,5 +1,6 @@
 """Write ``docs/spec/vectors/bundle-2.json``: selections, a committee's certificate, and bundles of version 2.
 
+``PYTHONPATH=appliance:. python scripts/bundle_vectors.py``.
 ML-DSA-44 signatures differ from run to run, and so do the bytes of the bundles; headers do not.
 """
 
@@ -12,7 +13,6 @@ from typing import Any
 
 from bpci_node.auction.auction_bundle import AuctionBundle
 from bpci_node.auction.candidates import Candidate, Origin, public_candidate
-from bpci_node.auction.certificate import aggregate_votes
 from bpci_node.auction.commit import sign_commit
 from bpci_node.auction.header import NO_PARENT
 from bpci_node.auction.light import FinalHeader
@@ -24,50 +24,23 @@ from bpci_node.auction.seal_auction import WindowFacts, draft_window, prove_wind
 from bpci_node.auction.window import WindowId
 from bpci_node.auction.window_selection import select_window
 from bpci_node.chain.account import account_id_of
-from bpci_node.chain.committee import Committee, Seat
-from bpci_node.chain.target_terms import COMMUNITY, TargetTerms, Tier
+from bpci_node.chain.target_terms import Tier
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.entry import make_entry
 from bpci_node.mempool.native import NativeEntry, sign_native
-from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
-from bpci_node.primitives.mldsa import MlDsaSigner
+from scripts.auction_scene import Members, members, target_terms
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "spec" / "vectors" / "bundle-2.json"
 LEDGER_ID = "vectors:" + "5a" * 32
 WINDOW = WindowId("eip155:1", 50, 9)
-TERMS = TargetTerms(
-    target=WINDOW.target,
-    kind=COMMUNITY,
-    owner=None,
-    base_fee_wei=50,
-    fee_bin_wei=20,
-    region=0,
-    gas_limit=210_000,
-    classes=(50,),
-    reveal_ms=200,
-    seal_ms=300,
-    asset="BPI",
-    wei_per_unit=1_000,
-    forced_gas_bps=2_000,
-    policy="auction-25",
-    sla=None,
-    tiers=(Tier(0, 10**6, 10**6),),
-)
+TERMS = target_terms(gas_limit=210_000, classes=(50,), forced_gas_bps=2_000, tiers=(Tier(0, 10**6, 10**6),))
 
 
-def members(epoch: int) -> tuple[Committee, list[BlsSigner], MlDsaSigner]:
-    """Return a committee of four, its voters, and the coordinator's post-quantum key."""
-    numbers = [10 * epoch + number for number in range(4)]
-    nodes = [LocalSigner(number.to_bytes(32)) for number in numbers]
-    voters = [BlsSigner(number) for number in numbers]
-    quantum = [MlDsaSigner(number.to_bytes(32)) for number in numbers]
-    seats = tuple(
-        Seat(account_id_of(node.public_key), node.public_key, voter.public_key, key.public_key, 100)
-        for node, voter, key in zip(nodes, voters, quantum, strict=True)
-    )
-    return Committee(epoch, seats), voters, quantum[0]
+def group(epoch: int) -> Members:
+    """Return the committee of an epoch."""
+    return members(epoch, 10 * epoch, (100,) * 4)
 
 
 def native(number: int, fee: int, *, nonce: int = 0, gas: int = 30_000) -> NativeEntry:
@@ -131,8 +104,7 @@ def name_of(candidate: Candidate) -> str:
 
 def sealed() -> tuple[list[AuctionBundle], dict[str, Any]]:
     """Return the window's bundle and the handover behind it, and the vector of the selection."""
-    first, voters, quantum = members(1)
-    following, _, _ = members(2)
+    first, following = group(1), group(2).committee
     found = candidates()
     bought = parcels()
     selection = select_window(found, TERMS, parcels=bought)
@@ -144,12 +116,11 @@ def sealed() -> tuple[list[AuctionBundle], dict[str, Any]]:
     facts = WindowFacts(LEDGER_ID, 1, WINDOW, 1, NO_PARENT, 900_000, sha256(b"set"), 7, 6, (), forced)
     draft = draft_window(selection, outcomes, TERMS, facts)
     digest = draft.header.digest()
-    window = prove_window(draft, aggregate_votes(first, {n: voters[n].sign(digest) for n in (0, 1, 3)}), quantum)
+    window = prove_window(draft, first.certify(digest, (0, 1, 3)), first.quantum[0])
     last = WindowId(WINDOW.target, WINDOW.qlock_ms, WINDOW.index + 1)
     after = WindowFacts(LEDGER_ID, 1, last, 2, digest, 950_000, None, 0, 0, next_committee=following)
     empty = draft_window(select_window([], TERMS), (), TERMS, after)
-    votes = {n: voters[n].sign(empty.header.digest()) for n in (0, 2, 3)}
-    handover = prove_window(empty, aggregate_votes(first, votes), quantum)
+    handover = prove_window(empty, first.certify(empty.header.digest(), (0, 2, 3)), first.quantum[0])
     vector = {
         "terms": TERMS.as_map() | {"classes": list(TERMS.classes)},
         "candidates": [
@@ -208,7 +179,7 @@ def refused(bundle: AuctionBundle) -> list[dict[str, str]]:
 def main() -> None:
     """Write the file."""
     bundles, selection = sealed()
-    committee = members(1)[0]
+    committee = group(1).committee
     value = {
         "selection": selection,
         "committee": {

@@ -1,4 +1,7 @@
-"""Write ``docs/spec/vectors/light.json``: what a light client follows, and what it refuses."""
+"""Write ``docs/spec/vectors/light.json``: what a light client follows, and what it refuses.
+
+``PYTHONPATH=appliance:. python scripts/light_vectors.py``.
+"""
 
 from __future__ import annotations
 
@@ -6,85 +9,51 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bpci_node.auction.certificate import aggregate_votes
 from bpci_node.auction.header import NO_PARENT, AuctionHeader
 from bpci_node.auction.light import FinalHeader, LightState, begin, committee_of_proof
 from bpci_node.auction.seal_auction import WindowFacts, draft_window
 from bpci_node.auction.window import WindowId
 from bpci_node.auction.window_selection import select_window
-from bpci_node.chain.account import account_id_of
 from bpci_node.chain.block import Block, sign_block
-from bpci_node.chain.committee import Committee, Seat
 from bpci_node.chain.draw import committee_entry
 from bpci_node.chain.ledger_proof import StateEntryProof, decode_ledger_proof
-from bpci_node.chain.target_terms import COMMUNITY, TargetTerms, Tier
+from bpci_node.chain.target_terms import Tier
 from bpci_node.errors import BpciError
-from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
-from bpci_node.primitives.mldsa import MlDsaSigner
 from bpci_node.primitives.record import save_record
 from bpci_node.primitives.state_proof import StateProof, path_of, state_leaf
+from scripts.auction_scene import members, target_terms
 
 OUT = Path(__file__).resolve().parent.parent / "docs" / "spec" / "vectors" / "light.json"
 LEDGER_ID = "vectors:" + "5a" * 32
 TARGET = "eip155:1"
 QLOCK_MS = 50
 REGISTRY, STRANGER = LocalSigner(bytes(31) + b"\x63"), LocalSigner(bytes(31) + b"\x64")
-TERMS = TargetTerms(
-    target=TARGET,
-    kind=COMMUNITY,
-    owner=None,
-    base_fee_wei=50,
-    fee_bin_wei=20,
-    region=0,
-    gas_limit=150_000,
-    classes=(QLOCK_MS,),
-    reveal_ms=200,
-    seal_ms=300,
-    asset="BPI",
-    wei_per_unit=1_000,
-    forced_gas_bps=2_000,
-    policy="auction-25",
-    sla=None,
-    tiers=(Tier(0, 10**6, 10**6),),
-)
+TERMS = target_terms(gas_limit=150_000, classes=(QLOCK_MS,), forced_gas_bps=2_000, tiers=(Tier(0, 10**6, 10**6),))
 HEADER, PROOF = "header", "proof"
 
 
-def members(epoch: int, first: int) -> tuple[Committee, list[BlsSigner]]:
-    """Return a committee of four with the keys of numbers from ``first`` on, and its voters."""
-    numbers = range(first, first + 4)
-    nodes = [LocalSigner(number.to_bytes(32)) for number in numbers]
-    voters = [BlsSigner(number) for number in numbers]
-    seats = tuple(
-        Seat(
-            account_id_of(node.public_key), node.public_key, voter.public_key, MlDsaSigner(n.to_bytes(32)).public_key, 1
-        )
-        for n, node, voter in zip(numbers, nodes, voters, strict=True)
-    )
-    return Committee(epoch, seats), voters
-
-
-GROUPS = {"1": members(1, 10), "2": members(2, 20), "3": members(3, 30), "other 2": members(2, 40)}
+WEIGHTS = (1, 1, 1, 1)
+GROUPS = {
+    name: members(epoch, first, WEIGHTS)
+    for name, epoch, first in (("1", 1, 10), ("2", 2, 20), ("3", 3, 30), ("other 2", 2, 40))
+}
 
 
 def header(by: str, sequence: int, parent: bytes, *, named: str | None = None) -> FinalHeader:
     """Return the final header of an empty window, by a committee, which names another one or none."""
-    committee, voters = GROUPS[by]
-    following = None if named is None else GROUPS[named][0]
-    window = WindowId(TARGET, QLOCK_MS, 100 * committee.epoch + sequence)
-    facts = WindowFacts(
-        LEDGER_ID, committee.epoch, window, sequence, parent, 900_000, None, 0, 0, next_committee=following
-    )
+    group, following = GROUPS[by], None if named is None else GROUPS[named].committee
+    epoch = group.committee.epoch
+    window = WindowId(TARGET, QLOCK_MS, 100 * epoch + sequence)
+    facts = WindowFacts(LEDGER_ID, epoch, window, sequence, parent, 900_000, None, 0, 0, next_committee=following)
     made: AuctionHeader = draft_window(select_window([], TERMS), (), TERMS, facts).header
-    votes = {seat: voters[seat].sign(made.digest()) for seat in (0, 1, 3)}
-    return FinalHeader(made, aggregate_votes(committee, votes), following)
+    return FinalHeader(made, group.certify(made.digest(), (0, 1, 3)), following)
 
 
 def proof(of: str, epoch: int, *, signer: LocalSigner = REGISTRY, proved: bytes | None = None) -> StateEntryProof:
     """Return the proof, from a state of one entry, that a committee stands at the key of an epoch."""
-    key, value = committee_entry(epoch), save_record(GROUPS[of][0].as_map())
+    key, value = committee_entry(epoch), save_record(GROUPS[of].committee.as_map())
     root = state_leaf(path_of(key), sha256(value if proved is None else proved))
     block = Block(7, 1_000, bytes(32), bytes(32), root, signer.public_key)
     return StateEntryProof(sign_block(signer, block).encode(), key, value, StateProof((), None).encode())

@@ -12,8 +12,6 @@ from bpci_node.auction.commit_set import CommitSet, draft_set, sign_set
 from bpci_node.auction.reveal import Reveal, commitment_of
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.account import account_id_of
-from bpci_node.chain.committee import Committee, Seat
-from bpci_node.chain.target_terms import TargetTerms, Tier
 from bpci_node.errors import BpciError
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.entry import decode_entry, make_entry
@@ -21,6 +19,7 @@ from bpci_node.mempool.native import sign_native
 from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
+from scripts.auction_scene import classical_committee, target_terms
 
 LEDGER_ID = "devnet:" + "ab" * 32
 TARGET = "eip155:1"
@@ -29,31 +28,8 @@ BEGINS_US, ENDS_US = 1_800_000_000, 2_400_000_000
 NODES = [LocalSigner(sha256(b"node %d" % number)) for number in range(4)]
 BLS = [BlsSigner(1_000 + number) for number in range(4)]
 COORDINATOR = NODES[0]
-TERMS = TargetTerms(
-    target=TARGET,
-    kind="community",
-    owner=None,
-    base_fee_wei=50,
-    fee_bin_wei=20,
-    region=0,
-    gas_limit=1_000_000,
-    classes=(10, 20, 50, 100),
-    reveal_ms=200,
-    seal_ms=300,
-    asset="BPI",
-    wei_per_unit=1_000,
-    forced_gas_bps=0,
-    policy="auction-25",
-    sla=None,
-    tiers=(Tier(1, 1_000, 1_000), Tier(2, 100_000, 50_000)),
-)
-COMMITTEE = Committee(
-    EPOCH,
-    tuple(
-        Seat(account_id_of(node.public_key), node.public_key, bls.public_key, number.to_bytes(1312), 10)
-        for number, (node, bls) in enumerate(zip(NODES, BLS, strict=True))
-    ),
-)
+TERMS = target_terms()
+COMMITTEE = classical_committee(EPOCH, NODES, BLS)
 FRAME = AuctionEpoch(LEDGER_ID, COMMITTEE, BEGINS_US, ENDS_US, {TARGET: TERMS})
 WINDOW = WindowId(TARGET, 100, 18_000)
 """The first one of the epoch in its class: opens at ``BEGINS_US``."""

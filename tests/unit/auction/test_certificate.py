@@ -11,7 +11,7 @@ from bpci_node.auction.certificate import (
 )
 from bpci_node.errors import BpciError, FormatError
 from bpci_node.primitives import bls
-from tests.unit.auction.sealed import members
+from scripts.auction_scene import members
 
 DIGEST, OTHER = b"\x01" * 32, b"\x02" * 32
 GROUP = members(weights=(10, 10, 10, 5))

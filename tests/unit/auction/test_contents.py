@@ -11,8 +11,9 @@ from bpci_node.cli.main import main
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.native import sign_native
 from bpci_node.primitives.keys import LocalSigner
+from scripts.auction_scene import members
 from scripts.mempool_vectors import transaction
-from tests.unit.auction.sealed import LEDGER, TERMS, WINDOW, bundle, draft, members
+from tests.unit.auction.sealed import LEDGER, TERMS, WINDOW, bundle, draft
 
 TRANSFERS = [transaction(1, 0, 60), transaction(2, 0, 61)]
 CALL = transaction(3, 0, 62, b"\x01" * 4, 30_000)

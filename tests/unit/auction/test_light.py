@@ -13,7 +13,8 @@ from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
 from bpci_node.primitives.record import save_record
 from bpci_node.primitives.state_proof import StateProof, path_of, state_leaf
-from tests.unit.auction.sealed import LEDGER, WINDOW, bundle, draft, hidden, members, txid
+from scripts.auction_scene import members
+from tests.unit.auction.sealed import LEDGER, WINDOW, bundle, draft, hidden, txid
 
 FIRST, SECOND, THIRD = members(), members(epoch=2, first=11), members(epoch=3, first=21)
 REGISTRY = LocalSigner(b"\x09" * 32)

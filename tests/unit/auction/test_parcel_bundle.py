@@ -15,8 +15,9 @@ from bpci_node.auction.window_selection import select_window
 from bpci_node.errors import FormatError, ProofError
 from bpci_node.mempool.entry import make_entry
 from bpci_node.primitives import codec
+from scripts.auction_scene import members
 from tests.unit.auction.parcels import parcel
-from tests.unit.auction.sealed import TERMS, WINDOW, bundle, facts_of, hidden, members, public, stakes_of, txid
+from tests.unit.auction.sealed import TERMS, WINDOW, bundle, facts_of, hidden, public, stakes_of, txid
 
 GROUP = members()
 SET = bytes(range(32))

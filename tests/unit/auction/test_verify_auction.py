@@ -22,6 +22,7 @@ from bpci_node.auction.window_selection import Cause
 from bpci_node.errors import FormatError, ProofError
 from bpci_node.mempool.pool import Pool
 from bpci_node.primitives import codec
+from scripts.auction_scene import members
 from tests.unit.auction.sealed import (
     LEDGER,
     TERMS,
@@ -29,7 +30,6 @@ from tests.unit.auction.sealed import (
     bundle,
     draft,
     hidden,
-    members,
     public,
     stakes_of,
     txid,

@@ -15,7 +15,8 @@ from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
 from bpci_node.primitives.record import save_record
 from bpci_node.primitives.state_proof import StateProof, path_of, state_leaf
-from tests.unit.auction.sealed import LEDGER, WINDOW, bundle, draft, hidden, members, txid
+from scripts.auction_scene import members
+from tests.unit.auction.sealed import LEDGER, WINDOW, bundle, draft, hidden, txid
 
 FIRST, SECOND = members(), members(epoch=2, first=11)
 REGISTRY = LocalSigner(b"\x09" * 32)
