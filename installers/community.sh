@@ -20,7 +20,7 @@ check_own() {
   check_network
 }
 finish_node() { :; }
-node_answers() { network_answers "$1" bpci-community; }
+node_answers() { network_answers "$1" bpi-community; }
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck disable=SC1091 source=lib.sh
