@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bpci_node.auction.auction_bundle import AuctionBundle
     from bpci_node.cli.bid_file import BidFile
     from bpci_node.cli.bidding import Market
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
 entries_argument = click.argument("entries", nargs=-1, required=True, metavar="FILE|-|0xRAW...")
 file_argument = click.argument("path", type=click.Path(path_type=Path, dir_okay=False), metavar="BID")
@@ -38,6 +40,9 @@ tier_option = click.option(
 notaries_option = click.option(
     "--notaries", type=click.IntRange(1, 64), default=3, show_default=True, help="Reveal to so many of them."
 )
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="BUNDLE", help="Write the bundle here."
+)
 bid_option = click.option(
     "--file",
     "path",
@@ -48,14 +53,16 @@ bid_option = click.option(
 )
 
 
+def window_options(command: _Command) -> _Command:
+    """Say for which window a bid is, and with which bond."""
+    return target_option(class_option(ahead_option(tier_option(command))))
+
+
 @click.command("commit")
 @entries_argument
 @key_option
 @bid_option
-@target_option
-@class_option
-@ahead_option
-@tier_option
+@window_options
 @place_options
 def commit(
     *,
@@ -127,12 +134,9 @@ def reveal(
 @click.argument("entries", nargs=-1, metavar="[FILE|-|0xRAW]...")
 @key_option
 @bid_option
-@target_option
-@class_option
-@ahead_option
-@tier_option
+@window_options
 @notaries_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="BUNDLE", help="Write the bundle here.")
+@out_option
 @place_options
 def bid(
     *,
@@ -249,7 +253,7 @@ def status(*, path: Path, directory: Path | None, url: str | None, as_json: bool
 
 @click.command("included")
 @file_argument
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="BUNDLE", help="Write the bundle here.")
+@out_option
 @place_options
 def included(
     *, path: Path, out: Path | None, directory: Path | None, url: str | None, network: Path | None, as_json: bool

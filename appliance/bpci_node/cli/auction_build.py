@@ -8,17 +8,17 @@ from pathlib import Path
 import click
 
 from bpci_node.cli.auction_bid import (
-    ahead_option,
     bid_option,
     bring_home,
     class_of,
-    class_option,
     notaries_option,
+    out_option,
     raws_of,
+    window_options,
     write_bundle,
 )
 from bpci_node.cli.auction_bid_view import show
-from bpci_node.cli.local import find_node, target_option
+from bpci_node.cli.local import find_node
 from bpci_node.cli.output import Progress
 from bpci_node.cli.sending import account_of, key_option, load_signer, open_ledger, place_options
 from bpci_node.cli.wallet_keys import KeySource
@@ -39,12 +39,9 @@ from bpci_node.cli.wallet_keys import KeySource
 @click.option(
     "--most", type=click.IntRange(0, 256), default=64, show_default=True, help="Take so many entries of the pool."
 )
-@target_option
-@class_option
-@ahead_option
-@click.option("--tier", type=click.IntRange(0, 255), help="Which bond to use.  [default: the least that covers it]")
+@window_options
 @notaries_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="BUNDLE", help="Write the bundle here.")
+@out_option
 @place_options
 def build(
     *,

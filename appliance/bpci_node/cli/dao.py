@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bpci_node.cli.dao_voting import dao_argument, dao_of, delegate, divide, execute, proposal, propose, spend, vote
+from bpci_node.cli.dao_voting import (
+    dao_argument,
+    dao_of,
+    decide,
+    delegate,
+    divide,
+    execute,
+    proposal,
+    propose,
+    spend,
+    vote,
+)
 from bpci_node.cli.files import read_file
 from bpci_node.cli.output import emit, fields
 from bpci_node.cli.receiving import receiver, shown_amount
@@ -159,7 +170,7 @@ def join(*, dao: str, key_file: KeySource, **place: Any) -> None:
     Examples:
       bpci dao join "River Keepers" --wallet ravi
     """
-    _membership("dao.accept", dao, key_file, place)
+    decide(place, key_file, "dao.accept", dao, {})
 
 
 @command.command("leave")
@@ -173,7 +184,7 @@ def leave(*, dao: str, key_file: KeySource, **place: Any) -> None:
     Examples:
       bpci dao leave "River Keepers" --wallet ravi
     """
-    _membership("dao.leave", dao, key_file, place)
+    decide(place, key_file, "dao.leave", dao, {})
 
 
 @command.command("history")
@@ -193,12 +204,6 @@ def history(*, dao: str, limit: int, after: str, **place: Any) -> None:
         dao_id = dao_of(ledger, dao)
         data = {"dao": dao_id, **ledger.client.ledger.events(dao_id, after=after, limit=limit)}
     emit(data, as_json, render_events)
-
-
-def _membership(kind: str, dao: str, key_file: KeySource, place: dict[str, Any]) -> None:
-    as_json = place.pop("as_json")
-    with open_ledger(**place) as ledger:
-        emit(send(ledger, load_signer(key_file), kind, {"dao": dao_of(ledger, dao)}), as_json, render_sent)
 
 
 def _shown(member: Dpan) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def propose(*, dao: str, actions: Path, reasons: Path, key_file: KeySource, **pl
     Examples:
       bpci dao propose "River Keepers" --actions pay-the-boat.json --reasons why.md --wallet savings
     """
-    _decide(place, key_file, "dao.propose", dao, proposal_body(actions, reasons))
+    decide(place, key_file, "dao.propose", dao, proposal_body(actions, reasons))
 
 
 @click.command("vote")
@@ -75,7 +75,7 @@ def vote(*, dao: str, proposal: int, choice: str, key_file: KeySource, **place: 
     Examples:
       bpci dao vote "River Keepers" 3 --vote yes --wallet savings
     """
-    _decide(place, key_file, "dao.vote", dao, {"proposal": proposal, "choice": choice})
+    decide(place, key_file, "dao.vote", dao, {"proposal": proposal, "choice": choice})
 
 
 @click.command("execute")
@@ -90,7 +90,7 @@ def execute(*, dao: str, proposal: int, key_file: KeySource, **place: Any) -> No
     Examples:
       bpci dao execute "River Keepers" 3 --wallet savings
     """
-    _decide(place, key_file, "dao.execute", dao, {"proposal": proposal})
+    decide(place, key_file, "dao.execute", dao, {"proposal": proposal})
 
 
 @click.command("delegate")
@@ -179,10 +179,11 @@ def divide(*, dao: str, key_file: KeySource, **place: Any) -> None:
     Examples:
       bpci dao divide "River Keepers" --wallet savings
     """
-    _decide(place, key_file, "dao.divide", dao, {})
+    decide(place, key_file, "dao.divide", dao, {})
 
 
-def _decide(place: dict[str, Any], key_file: KeySource, kind: str, dao: str, body: dict[str, Any]) -> None:
+def decide(place: dict[str, Any], key_file: KeySource, kind: str, dao: str, body: dict[str, Any]) -> None:
+    """Send what somebody has decided about a DAO, which the ledger's node knows by its name or id, and say so."""
     as_json = place.pop("as_json")
     with open_ledger(**place) as ledger:
         emit(send(ledger, load_signer(key_file), kind, {"dao": dao_of(ledger, dao)} | body), as_json, render_sent)

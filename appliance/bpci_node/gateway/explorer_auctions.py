@@ -24,9 +24,9 @@ from bpci_node.chain.state import State
 from bpci_node.chain.target_terms import TargetTerms
 from bpci_node.chain.targets import list_targets, terms_of
 from bpci_node.errors import BpciError, NotFoundError
-from bpci_node.gateway.pages import PAGE_ROWS, Page, Pages
+from bpci_node.gateway.explorer_contents import decoded, entry_rows
+from bpci_node.gateway.pages import Page, Pages
 from bpci_node.primitives import codec
-from bpci_node.primitives.hashing import keccak256
 from bpci_node.runtime.auction_duties import AuctionDuties, auction_of
 from bpci_node.runtime.intake import clock_ms
 from bpci_node.store.auction_journal import CERTIFIED, OPEN, PROPOSED, Event
@@ -76,29 +76,16 @@ def auction_pages(pages: Pages) -> APIRouter:
     ) -> Response:
         async def prepare() -> Page:
             data = await asyncio.to_thread(_find, auction_of(node), target, sequence)
-            # Decoding is linear in the bundle's length, which is what the rest of the price is for.
-            pages.api.allow_ledger(request, len(data) / (1 << 20))
-            found = await asyncio.to_thread(AuctionBundle.decode, data)
+            found = await decoded(pages, request, data, AuctionBundle.decode)
             entries = () if found.body is None else found.body.entries
-            rows = [
-                {
-                    "place": first + offset,
-                    "txid": keccak256(entry.raw),
-                    "origin": Origin(entry.origin).name.lower(),
-                    "entry": entry,
-                }
-                for offset, entry in enumerate(entries[first : first + PAGE_ROWS])
-            ]
             values = {
                 "bundle": found,
                 "header": found.header,
                 "digest": found.header.digest(),
                 "seats": list(found.certificate.seats()),
                 "size": len(data),
-                "rows": rows,
-                "first": first,
-                "next": first + PAGE_ROWS if first + PAGE_ROWS < len(entries) else None,
                 "file": _file_name(target, sequence),
+                **entry_rows(entries, first, lambda entry: {"origin": Origin(entry.origin).name.lower()}),
             }
             return Page("auction_bundle.html", values)
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from bpci_node.auction.bundle import Bundle
+from bpci_node.gateway.explorer_contents import decoded, entry_rows
 from bpci_node.gateway.pages import PAGE_ROWS, Page, Pages
-from bpci_node.primitives.hashing import keccak256
 from bpci_node.primitives.keys import did_of
 from bpci_node.store.block_reads import BlockReads
 
@@ -52,13 +52,7 @@ def bundle_pages(pages: Pages) -> APIRouter:
     ) -> Response:
         async def prepare() -> Page:
             data = await node.bundle(target, sequence)
-            # Decoding is linear in the bundle's length, which is what the rest of the price is for.
-            pages.api.allow_ledger(request, len(data) / (1 << 20))
-            found = await asyncio.to_thread(Bundle.decode, data)
-            rows = [
-                {"place": first + offset, "txid": keccak256(entry.raw), "entry": entry, "bytes": len(entry.raw)}
-                for offset, entry in enumerate(found.entries[first : first + PAGE_ROWS])
-            ]
+            found = await decoded(pages, request, data, Bundle.decode)
             values = {
                 "target": target,
                 "sequence": sequence,
@@ -66,11 +60,9 @@ def bundle_pages(pages: Pages) -> APIRouter:
                 "digest": found.header.digest(),
                 "signer": did_of(found.signer),
                 "size": len(data),
-                "rows": rows,
-                "first": first,
-                "next": first + PAGE_ROWS if first + PAGE_ROWS < len(found.entries) else None,
                 "last": node.last_bundle(target),
                 "file": f"{target.replace(':', '-')}-{sequence}.bundle",
+                **entry_rows(found.entries, first, lambda entry: {"bytes": len(entry.raw)}),
             }
             return Page("bundle.html", values)
 
