@@ -29,6 +29,8 @@ remove_leftovers() {
   : >etc/machine-id
   rm -rf var/lib/systemd/{random-seed,credential.secret,catalog,coredump,timesync,timers,linger,network,backlight,rfkill}
   rm -rf var/lib/private/* var/lib/chrony/* var/lib/dhcp/* var/lib/NetworkManager
+  # what the first start makes anew, on the data partition
+  rm -f etc/bpci/alerts/*
   # what it did
   find var/log -type f -delete
   rm -rf var/log/journal/* tmp/* tmp/.[!.]* var/tmp/* run/* lost+found/* var/backups/* var/crash/*
