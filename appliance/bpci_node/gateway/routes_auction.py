@@ -37,6 +37,7 @@ from bpci_node.network.wire import CBOR, bytes_of
 from bpci_node.primitives import codec
 from bpci_node.runtime.auction_duties import auction_of
 from bpci_node.runtime.auction_messages import key_of
+from bpci_node.runtime.auction_overview import overview_of
 from bpci_node.runtime.auction_stream import event_map
 
 _TARGET = Path(max_length=48)
@@ -58,7 +59,7 @@ def _bidder_routes(router: APIRouter, api: Api) -> None:
 
     @router.get("/v1/auction", response_model=AuctionOverview, summary="What is auctioned now, and by whom")
     async def overview(request: Request) -> Response:
-        return reply(request, auction_of(node).overview())
+        return reply(request, overview_of(auction_of(node), node.lookups.current().state))
 
     @router.post(
         "/v1/auction/lines",
@@ -96,7 +97,7 @@ def _bidder_routes(router: APIRouter, api: Api) -> None:
         batch = decode_reveals(body)
         api.allow_entries(request, len(batch))
         epoch = auction.epoch_at(batch[0].window.opens_us)
-        return reply(request, _batch(await auction.notary_of(epoch).reveal(body)))
+        return reply(request, _batch(await auction.notary_of(epoch).reveals.take(body)))
 
 
 def _watcher_routes(router: APIRouter, api: Api) -> None:

@@ -27,7 +27,6 @@ from bpci_node.runtime.auction_config import ValidatorSection
 from bpci_node.runtime.auction_frame import find_committee, frame_of, keys_of
 from bpci_node.runtime.auction_keys import AuctionKeys, load_auction_keys
 from bpci_node.runtime.auction_messages import blob_of, key_of
-from bpci_node.runtime.auction_overview import overview_of
 from bpci_node.runtime.auction_peers import Answer
 from bpci_node.runtime.auction_stream import AuctionStream
 from bpci_node.runtime.auction_value import value_of
@@ -415,10 +414,6 @@ class AuctionDuties:
     def halt(self) -> Halt | None:
         """Return the guardians' last halt, ``None`` if there never was one."""
         return halt_of(self._state())
-
-    def overview(self) -> dict[str, Any]:
-        """Return ledger time, epoch, committee and targets, as anyone may know them."""
-        return overview_of(self, self._state())
 
 
 def auction_of(node: Node) -> AuctionDuties:

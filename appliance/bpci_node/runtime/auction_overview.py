@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.chain.emergency import halt_of
@@ -10,10 +10,8 @@ from bpci_node.chain.epochs import load_epochs
 from bpci_node.chain.registration import load_node
 from bpci_node.chain.state import State
 from bpci_node.errors import NotFoundError
+from bpci_node.runtime.auction_duties import AuctionDuties
 from bpci_node.runtime.auction_frame import frame_of
-
-if TYPE_CHECKING:
-    from bpci_node.runtime.auction_duties import AuctionDuties
 
 
 def overview_of(auction: AuctionDuties, state: State) -> dict[str, Any]:

@@ -1,19 +1,17 @@
 """A notary at work: what one validator answers the coordinator and bidders in one epoch.
 
-It believes nothing that it can reckon. Whatever it signs is first remembered by the guard of votes, synced; a reveal is
-in the journal before its receipt is given; so a notary that comes back after a crash contradicts nothing that it said.
+It believes nothing that it can reckon. Whatever it signs is first remembered by the guard of votes, synced, so
+a notary that comes back after a crash contradicts nothing that it said. Reveals come in at its :class:`RevealDesk`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from bpci_node.auction.auction_epoch import AuctionEpoch
-from bpci_node.auction.batch_signature import BatchSignature
 from bpci_node.auction.certificate import Certificate, verify_certificate
 from bpci_node.auction.commit import Commit, decode_commits, verify_commit
 from bpci_node.auction.commit_set import CommitSet
@@ -23,18 +21,11 @@ from bpci_node.auction.lists import InclusionList
 from bpci_node.auction.lists import sign_list as sign_inclusion_list
 from bpci_node.auction.notary_book import MAX_SKEW_US, NotaryBook
 from bpci_node.auction.outcome import Kind, decode_outcomes, outcomes_root
-from bpci_node.auction.parcel import Opened
-from bpci_node.auction.reveal import Reveal, decode_reveals, encode_reveals
-from bpci_node.auction.reveal_receipt import (
-    RevealList,
-    RevealReceipt,
-    issue_reveal_receipts,
-    sign_list,
-    verify_reveal_receipt,
-)
+from bpci_node.auction.reveal import Reveal, decode_reveals
+from bpci_node.auction.reveal_receipt import RevealList, sign_list
 from bpci_node.auction.window import MAX_COMMITS, WindowId
 from bpci_node.chain.committee import Committee
-from bpci_node.errors import BpciError, FormatError, NotFoundError, ProofError, RefusedError
+from bpci_node.errors import FormatError, NotFoundError, ProofError, RefusedError
 from bpci_node.mempool.entry import Signed
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
@@ -45,6 +36,7 @@ from bpci_node.runtime.committee_calls import tell
 from bpci_node.runtime.inclusion import verify_inclusion, wished
 from bpci_node.runtime.ledger_clock import LedgerClock
 from bpci_node.runtime.public_pool import PublicPool
+from bpci_node.runtime.reveal_desk import RevealDesk
 from bpci_node.runtime.window_draft import (
     Carried,
     Forfeits,
@@ -56,8 +48,6 @@ from bpci_node.runtime.window_draft import (
 )
 from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, VOID, AuctionJournal
 from bpci_node.store.vote_guard import VoteGuard
-
-log = logging.getLogger("bpci.auction")
 
 KEPT_US = 60_000_000
 """How long after its seal phase a notary keeps a window of which it has heard nothing more."""
@@ -98,6 +88,10 @@ class Notary:
         self.epoch, self.seat = epoch, seat
         self.book = NotaryBook(epoch, seat, lines)
         self.peers: Mapping[int, Peer] = {}
+        self.reveals = RevealDesk(
+            epoch, seat, book=self.book, node=keys.node, journal=journal, clock=clock, peers=lambda: self.peers
+        )
+        """Where bidders and other notaries bring reveals."""
         self._keys, self._journal, self._guard, self._clock = keys, journal, guard, clock
         self._chains, self._pool, self._keys_of, self._forfeit = chains, pool, keys_of, forfeit
         self._refresh_lines, self._next_committee = refresh_lines, next_committee
@@ -106,11 +100,10 @@ class Notary:
         self._inclusions: dict[WindowId, tuple[InclusionList, list[bytes]] | None] = {}
         self._drafts: dict[WindowId, Sealed] = {}
         self._taking = asyncio.Lock()
-        self._handed: set[asyncio.Task[None]] = set()
         self._answers = {
             "sets": self._on_set,
             "certified": self._on_certified,
-            "reveals": self._on_handed_reveals,
+            "reveals": self.reveals.on_handed,
             "lists": self._on_lists,
             "headers": self._on_header,
             "final": self._on_final,
@@ -222,113 +215,6 @@ class Notary:
             )
         )
         return {}
-
-    # Reveals
-
-    async def reveal(self, batch: bytes) -> list[bytes | BpciError]:
-        """Take a bidder's reveals in; return for each its receipt, encoded, or why it is refused.
-
-        Raises:
-            BpciError: not a batch of reveals.
-        """
-        reveals = decode_reveals(batch)
-        results: list[bytes | BpciError] = []
-        taken: list[tuple[int, RevealReceipt, Reveal]] = []
-        for reveal, entry in zip(reveals, await asyncio.to_thread(self._check_reveals, reveals), strict=True):
-            now = self._clock.now_us()
-            try:
-                if isinstance(entry, BpciError):
-                    raise entry
-                self.book.record(reveal, entry, now)
-            except BpciError as error:
-                results.append(error)
-                continue
-            taken.append((len(results), self._unsigned_receipt(reveal, now), reveal))
-            results.append(b"")
-        if taken:
-            receipts = await asyncio.to_thread(issue_reveal_receipts, self._keys.node, [item[1] for item in taken])
-            kept = [
-                (reveal, receipt, receipt.received_us) for (_, _, reveal), receipt in zip(taken, receipts, strict=True)
-            ]
-            await self._keep_reveals(kept)
-            for (position, _, _), receipt in zip(taken, receipts, strict=True):
-                results[position] = receipt.encode()
-            self._hand_over(kept)
-        return results
-
-    def _check_reveals(self, reveals: Sequence[Reveal]) -> list[Opened | BpciError]:
-        found: list[Opened | BpciError] = []
-        for reveal in reveals:
-            try:
-                found.append(self.book.locate(reveal, self._clock.now_us()).check(reveal))
-            except BpciError as error:
-                found.append(error)
-        return found
-
-    def _unsigned_receipt(self, reveal: Reveal, now_us: int) -> RevealReceipt:
-        return RevealReceipt(
-            ledger_id=self.epoch.ledger_id,
-            epoch=self.epoch.number,
-            window=reveal.window,
-            set_digest=self.book.revealed(reveal.window).digest,
-            commit_id=reveal.commit_id,
-            seat=self.seat,
-            received_us=now_us,
-            signed=BatchSignature(0, 1, b"", b""),
-        )
-
-    async def _keep_reveals(self, kept: Iterable[tuple[Reveal, RevealReceipt, int]]) -> None:
-        windows: dict[WindowId, list[tuple[bytes, int, bytes, bytes]]] = {}
-        for reveal, receipt, received_us in kept:
-            row = (reveal.commit_id, received_us, reveal.encode(), receipt.encode())
-            windows.setdefault(reveal.window, []).append(row)
-        for window, rows in windows.items():
-            await asyncio.wrap_future(self._journal.add_reveals(key_of(window), rows))
-
-    def _hand_over(self, kept: Sequence[tuple[Reveal, RevealReceipt, int]]) -> None:
-        """Give other notaries and the coordinator what a bidder gave to this one, behind the bidder's back."""
-        body = {
-            "reveals": encode_reveals([reveal for reveal, _, _ in kept]),
-            "receipts": [receipt.as_map() for _, receipt, _ in kept],
-        }
-
-        async def hand(peer: Peer) -> None:
-            try:
-                await peer.ask("reveals", body)
-            except BpciError as error:
-                log.debug("a notary did not take reveals: %s", error.message)
-
-        for seat, peer in self.peers.items():
-            if seat != self.seat:
-                task = asyncio.create_task(hand(peer))
-                self._handed.add(task)
-                task.add_done_callback(self._handed.discard)
-
-    async def _on_handed_reveals(self, body: Mapping[str, Any]) -> Answer:
-        fields = Fields(dict(body), ("reveals", "receipts"), what="handed reveals", code="seat.message")
-        reveals = decode_reveals(blob_of(fields, "reveals"))
-        receipts = [RevealReceipt.from_map(item) for item in fields.items("receipts", len(reveals))]
-        if [item.commit_id for item in receipts] != [item.commit_id for item in reveals]:
-            raise FormatError("each reveal needs its receipt", code="seat.message")
-        await asyncio.to_thread(self._verify_receipts, receipts)
-        kept = []
-        for reveal, receipt, entry in zip(
-            reveals, receipts, await asyncio.to_thread(self._check_reveals, reveals), strict=True
-        ):
-            if isinstance(entry, BpciError):
-                continue
-            now = self._clock.now_us()
-            try:
-                self.book.record(reveal, entry, now)
-            except RefusedError:
-                continue
-            kept.append((reveal, receipt, now))
-        await self._keep_reveals(kept)
-        return {"taken": len(kept)}
-
-    def _verify_receipts(self, receipts: Sequence[RevealReceipt]) -> None:
-        for receipt in receipts:
-            verify_reveal_receipt(receipt, committee=self.epoch.committee, ledger_id=self.epoch.ledger_id)
 
     # Lists and headers
 

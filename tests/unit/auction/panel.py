@@ -168,7 +168,7 @@ class Panel:
         """Reveal to one notary, which hands on what it takes; return receipts, or codes of refusal."""
 
         async def run() -> list[bytes | BpciError]:
-            found = await self.notaries[seat].reveal(encode_reveals(reveals))
+            found = await self.notaries[seat].reveals.take(encode_reveals(reveals))
             await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
             return found
 

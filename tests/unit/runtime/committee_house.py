@@ -209,7 +209,7 @@ class House:
         self.at(window, "reveal")
         await self.act()
         if bids:
-            found = await self.notaries[seat].reveal(encode_reveals([item.reveal for item in bids]))
+            found = await self.notaries[seat].reveals.take(encode_reveals([item.reveal for item in bids]))
             assert all(isinstance(item, bytes) for item in found), found
             await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
