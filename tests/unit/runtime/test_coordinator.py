@@ -23,6 +23,8 @@ from bpci_node.store.auction_journal import CERTIFIED, FINAL, PROPOSED, VOID
 from tests.unit.auction.scene import LEDGER_ID, TARGET, WINDOW, Bid, account, bid, bidder
 from tests.unit.runtime.committee_house import COMMITTEE, House
 
+pytestmark = pytest.mark.real_time
+
 NEXT = replace(WINDOW, index=WINDOW.index + 1)
 
 

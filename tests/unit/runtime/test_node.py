@@ -282,14 +282,14 @@ def test_concurrent_batches_get_different_numbers(make_config: Make, mainnet: li
 def test_while_the_disk_hangs_nothing_is_taken_in_and_nothing_piles_up(
     make_config: Make, mainnet: list[Transaction], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_module, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(intake_module, "STALL_SECONDS", 2)
 
     async def run() -> None:
         async with running(make_config()) as node:
             gate = threading.Event()
             stuck = node.store.writer.submit(lambda _connection: gate.wait(60))
             first = asyncio.create_task(node.intake.accept(T, [mainnet[0].raw]))
-            while not (node.store.writer.waiting and node.obstacles()):  # noqa: ASYNC110 - a stall tells nobody
+            while not (first.done() or (node.store.writer.waiting and node.obstacles())):  # noqa: ASYNC110 - a stall tells nobody
                 await asyncio.sleep(0.02)
             for call in (node.intake.accept(T, [mainnet[1].raw]), node.overview.summary(T)):
                 with pytest.raises(StorageError) as found:
