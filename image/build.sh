@@ -9,7 +9,7 @@ Usage: image/build.sh [TARGET]
 Targets:
   debian-12     from packages of this machine's own apt mirror (the default)
   ubuntu-22.04  from Ubuntu's cloud image: UBUNTU_IMAGE=<file or URL> UBUNTU_IMAGE_SHA256=<its sum>
-Results in build/image/out: bpci-os-<target>-<version>.img.zst (to flash), .qcow2, .manifest.txt, .timings; SHA256SUMS.
+Results in build/image/out: bpci-os-<target>-<version>.img.zst (to flash), .qcow2, .manifest.txt, .hardening.json, .timings; SHA256SUMS.
 --base stops after debian-12's first stage, the root tree with packages alone, and prints its path.
 Each stage is kept under build/image/cache, and made again only when its inputs change; FORCE=1 makes all of them again.
 HELP
@@ -33,7 +33,7 @@ export PATH="$repository/.venv/bin:$PATH:/usr/sbin:/sbin" CHECKPOINT_DISABLE=1 P
 cache=$repository/build/image/cache
 out=$repository/build/image/out
 mkdir -p "$cache" "$out"
-for program in packer ansible-playbook qemu-system-x86_64 mmdebstrap mcopy mkfs.vfat sfdisk mke2fs zstd rsync; do
+for program in packer ansible-playbook qemu-system-x86_64 mmdebstrap mcopy mkfs.vfat sfdisk mke2fs zstd rsync lynis oscap; do
   command -v $program >/dev/null || fail "$program is not installed" "make image installs what it needs"
 done
 exec 9>build/image/lock
@@ -104,7 +104,8 @@ seed=$result
 stage "machine-$target" "$(key_of "${seed##*/}" "$repository" "$(digest_of ansible image/packer.pkr.hcl image/variables.pkr.hcl \
   "image/$target.pkrvars.hcl" data/mainnet)")" provision
 machine=$result
-stage "image-$target" "$(key_of "${machine##*/}" "$version" "$(digest_of image/finish.sh image/disk.sh image/lib.sh image/grub \
+stage "image-$target" "$(key_of "${machine##*/}" "$version" "$(digest_of image/finish.sh image/score.py image/score.sh \
+  image/hardening image/disk.sh image/lib.sh image/grub \
   "$wheelhouse/requirements.txt" "$wheelhouse/project.txt")")" build_image
 
 rm -f "$out/bpci-os-$target-"*

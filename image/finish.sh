@@ -6,7 +6,7 @@ usage() {
   cat <<'HELP'
 Usage: image/finish.sh TARGET MACHINE-DISK WHEELHOUSE VERSION KEY DIR
 Takes the root file system out of MACHINE-DISK, removes what the build left in it, brings the node up to WHEELHOUSE,
-and writes DIR/bpci-os-TARGET-VERSION.img.zst, .qcow2 and .manifest.txt. KEY is the build's SSH key; that it is nowhere in
+and writes DIR/bpci-os-TARGET-VERSION.img.zst, .qcow2, .manifest.txt and .hardening.json. KEY is the build's SSH key; that it is nowhere in
 the result is checked.
 HELP
 }
@@ -90,6 +90,10 @@ mkdir -p "$root/data" "$root/boot/efi" "$root/usr/lib/bpci"
 say "making the initial RAM disk"
 in_root "$root" update-initramfs -u -k all >&2
 verify_clean
+
+say "scoring the hardening"
+scored=$(realpath "$root") scores=$(realpath "$out")/$name.hardening.json
+(cd "$here/.." && python3 -m image.score "$scored" "$scores" --content build/image/content)
 
 say "assembling the disk"
 "$here/disk.sh" "$root" "$out/disk.img"

@@ -30,7 +30,7 @@ packages_of() {
   case $1 in
     dev) echo python3 python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-config ca-certificates ;;
     image) echo packer qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring mtools dosfstools fdisk \
-      e2fsprogs zstd rsync openssh-client openssl ;;
+      e2fsprogs zstd rsync openssh-client openssl lynis openscap-scanner ssg-debderived systemd ;;
     check) echo shellcheck packer vagrant vagrant-libvirt openssh-client ;;
     test)
       echo mmdebstrap debian-archive-keyring systemd systemd-container dbus iproute2 git openssh-client chromium fonts-dejavu-core restic rclone swtpm tpm2-tools

@@ -173,7 +173,7 @@ def make_owner(system: System, owner: OwnerAnswers, *, replace_keys: bool = Fals
         uid = [] if taken else ["--uid", str(OWNER_UID)]
         system.run(
             "useradd", "--create-home", "--home-dir", home, "--shell", "/bin/bash", "--user-group", *uid,
-            "--groups", OWNER_GROUPS, "--comment", "Owner", owner.name,
+            "--groups", OWNER_GROUPS, "--comment", "Owner", "--key", "PASS_MAX_DAYS=-1", owner.name,
         )  # fmt: skip
     system.run("chpasswd", "--encrypted", stdin=f"{owner.name}:{owner.password_hash}\n".encode())
     keys = f"{home}/.ssh/authorized_keys"

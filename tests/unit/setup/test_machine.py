@@ -106,6 +106,8 @@ def test_useradd_takes_what_is_asked_of_it(set_up: SimulatedMachine, answers: An
     subprocess.run([argv[0], "--prefix", str(set_up.root), *argv[1:]], check=True, capture_output=True)
     assert "ada:x:1000:" in (set_up.root / "etc/passwd").read_text()
     assert "sudo:x:27:ada" in (set_up.root / "etc/group").read_text()
+    [entry] = [line for line in (set_up.root / "etc/shadow").read_text().splitlines() if line.startswith("ada:")]
+    assert entry.split(":")[4] in ("", "-1"), "the owner's password expires"
 
 
 def test_a_fixed_address_becomes_a_unit_of_networkd(machine: SimulatedMachine) -> None:

@@ -3,3 +3,5 @@ umask 027
 if [ -n "${BASH_VERSION:-}" ]; then
   declare -xr TMOUT=600 2>/dev/null
 fi
+# CIS 1.5.4
+ulimit -c 0

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Let Lynis, OpenSCAP and systemd look at a root tree, with the mounts that the machine will have, without changing the tree.
+set -euo pipefail
+
+usage() {
+  cat <<'HELP'
+Usage: image/score.sh ROOT PROFILES DIR
+Looks at ROOT and leaves in DIR: lynis.dat, NAME.xml for each line "NAME CODENAME DATASTREAM PROFILE" of the file PROFILES
+("-" leaves the root's own code name), and units.txt. image/score.py calls this and reads it.
+HELP
+}
+
+[ "${1:-}" = --help ] && { usage; exit 0; }
+[ $# -eq 3 ] || { usage >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=lib.sh
+. "$here/lib.sh"
+need_root
+for program in lynis oscap systemd-analyze; do
+  command -v "$program" >/dev/null || fail "$program is not installed" "scripts/host-setup.sh image"
+done
+
+# The rest runs in name spaces of its own: nothing is left mounted, and nobody else's processes and network are seen.
+if [ -z "${BPCI_SCORING:-}" ]; then
+  export BPCI_SCORING=1
+  exec unshare --mount --pid --net --uts --ipc --fork --kill-child --mount-proc --propagation private -- "$0" "$@"
+fi
+root=$(readlink -f "$1") profiles=$(readlink -f "$2") out=$(readlink -f "$3")
+
+mkdir "$out/work"
+mount -t tmpfs -o size=1G tmpfs "$out/work"
+copy() { # copy NAME: a tree over ROOT whose changes are thrown away; its path is left in $m
+  m=$out/work/$1/root
+  mkdir -p "$out/work/$1/changes" "$out/work/$1/kernel" "$m"
+  mount -t overlay overlay -o "lowerdir=$root,upperdir=$out/work/$1/changes,workdir=$out/work/$1/kernel" "$m"
+  mounts
+}
+
+# What /etc/fstab and the initial RAM disk mount on a machine, with their options, and the table that says so.
+mounts() {
+  local path kind options
+  {
+    echo "/dev/disk/bpci/root / ext4 rw,noatime 0 0"
+    while read -r _ path kind options _; do
+      [ "$kind" = tmpfs ] || continue
+      mkdir -p "$m$path"
+      mount -t tmpfs -o "$options" tmpfs "$m$path"
+      echo "tmpfs $path tmpfs rw,$options 0 0"
+    done < <(grep -v '^#' "$root/etc/fstab")
+    while read -r path options; do
+      case $path in '' | '#'*) continue ;; esac
+      [ -d "$m/$path" ] || continue
+      mount --bind "$m/$path" "$m/$path"
+      mount -o "remount,bind,$options" "$m/$path"
+      echo "/dev/disk/bpci/data /$path ext4 rw,$options 0 0"
+    done <"$root/usr/lib/bpci/data-mounts"
+  } >"$m.mounts"
+  mkdir -p "$m/proc"
+  cp "$m.mounts" "$m/proc/mounts" # where oscap looks; where /proc is mounted it says the same
+}
+
+# The kernel that runs here is not the machine's: asked for a setting, sysctl answers what the tree's files set at its start.
+settings() {
+  chroot "$m" systemd-analyze cat-config sysctl.d | sed -nE 's/^-?([a-z][^ =]*) *= *(.*)/\1=\2/p' | tr / . >"$m/run/sysctl"
+  mv "$m/usr/sbin/sysctl" "$m/run/kernel-says"
+  cat >"$m/usr/sbin/sysctl" <<'ANSWER'
+#!/bin/sh
+[ "$1" = -n ] && found=$(grep "^$2=" /run/sysctl | tail -n 1) && [ -n "$found" ] && { echo "${found#*=}"; exit; }
+exec /run/kernel-says "$@"
+ANSWER
+  chmod 755 "$m/usr/sbin/sysctl"
+}
+
+lynis_in() { # the whole of Lynis is what this machine has installed
+  copy lynis
+  mount -t proc proc "$m/proc"
+  mount -t sysfs -o ro sysfs "$m/sys"
+  mount -t devtmpfs -o ro dev "$m/dev"
+  mount -t tmpfs -o nodev,nosuid,mode=755 tmpfs "$m/run"
+  cp -r /etc/lynis "$m/etc/"
+  cp -r /usr/share/lynis "$m/usr/share/"
+  cp /usr/sbin/lynis "$m/usr/sbin/"
+  # It compares the kernel that runs, which is this machine's, with the one below /boot.
+  echo skip-test=KRNL-5830 >"$m/etc/lynis/custom.prf"
+  mkdir "$m/run/out"
+  settings
+  chroot "$m" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root \
+    lynis audit system --quick --no-colors --report-file /run/out/lynis.dat --log-file /run/out/lynis.log >"$out/lynis.txt" 2>&1 || true
+  cp "$m/run/out/"* "$out/"
+}
+
+# oscap takes the data base of packages from this machine's own paths, and their cache from the tree.
+oscap_in() {
+  local name codename datastream profile status
+  copy oscap
+  mkdir -p "$m/var/cache/apt"
+  chroot "$m" env -i PATH=/usr/bin:/bin apt-cache gencaches >/dev/null
+  mount --bind "$m/var/lib/dpkg" /var/lib/dpkg
+  mount --bind "$m/var/lib/apt" /var/lib/apt
+  while read -r name codename datastream profile; do
+    rm -f "$m/etc/lsb-release"
+    # Rules for another distribution apply to what says that it is one.
+    [ "$codename" = - ] || printf 'DISTRIB_ID=Ubuntu\nDISTRIB_CODENAME=%s\n' "$codename" >"$m/etc/lsb-release"
+    status=0
+    OSCAP_PROBE_ROOT=$m oscap xccdf eval --skip-validation --profile "$profile" --results "$out/$name.xml" "$datastream" \
+      >"$out/$name.txt" 2>"$out/$name.log" || status=$?
+    # 2: some rules do not hold
+    [ $status -eq 0 ] || [ $status -eq 2 ] || { tail -n 5 "$out/$name.log" >&2; fail "oscap could not look at $name ($status)"; }
+  done <"$profiles"
+}
+
+# How much each service could do to the machine: those of ours, and those of others that a file of ours confines.
+units_in() {
+  local unit units
+  units=$(cd "$root" && find etc/systemd/system usr/lib/systemd/system \( -name 'bpci*.service' -type f -printf '%f\n' \) -o \
+    \( -path '*.service.d/*bpci*.conf' -printf '%h\n' \) | sed 's,.*/,,; s,[.]d$,,; s,@[.],@one.,' | sort -u)
+  for unit in $units; do
+    systemd-analyze security --no-pager --offline=yes --root="$root" "$unit" 2>/dev/null | sed -n 's/.*Overall exposure level for //p'
+  done >"$out/units.txt"
+}
+
+units_in &
+units=$!
+lynis_in &
+lynis=$!
+oscap_in
+wait $units
+wait $lynis
