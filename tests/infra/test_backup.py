@@ -14,7 +14,7 @@ from tests.infra.conftest import Owned
 from tests.infra.container import Container, booted, changed_copy
 from tests.infra.native import Play, in_root
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 OWNED = """v = 1
 [machine]

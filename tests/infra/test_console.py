@@ -15,7 +15,7 @@ from bpci_node.setup.answers import NetworkAnswers
 from tests.infra.conftest import Owned
 from tests.infra.container import Container
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 NEW = "--interface probe0 --address 192.0.2.5/24 --address6 2001:db8:7::5/64 --gateway 192.0.2.1"
 WAIT_SECONDS = 90

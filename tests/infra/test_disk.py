@@ -11,7 +11,7 @@ import pytest
 
 from tests.infra.conftest import Owned
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 PLACES = ("var/lib/bpci", "var/log", "home", "etc/bpci")
 """What the appliance binds from its data partition and a full disk may hurt."""

@@ -11,7 +11,7 @@ import pytest
 from tests.infra.conftest import Owned
 from tests.infra.native import Play, in_root
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 
 def test_its_settings_confine_it(play: Play) -> None:

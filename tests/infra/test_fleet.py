@@ -14,7 +14,7 @@ import pytest
 from tests.infra.container import ROOT
 from tests.infra.native import ANSWERS, Play
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJDuBRkzBh0qRsdBbRbFhlTJ91xNvzGFoSdZKGHRKmSN owner"
 PASSWORD = "fleet-Owner-2718"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.infra.native import Play, in_root
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 # A machine with one published port, its container, and somebody outside, each in a network name space of its own.
 PUBLISHED = r"""

@@ -18,7 +18,7 @@ from tests.infra.conftest import Owned
 from tests.infra.container import ROOT, Container
 from tests.infra.native import Play, in_root
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 ROLE = ROOT / "ansible/roles/monitoring/files/usr"
 SHARE = "/usr/share/bpci/monitoring"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.infra.conftest import Owned
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 
 def test_it_starts_whole_and_is_set_up(owned: Owned) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.infra.native import Play, in_root
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 
 def test_a_second_run_changes_nothing(play: Play) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.infra.container import Container
 from tests.infra.native import Play, in_root
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 UNITS = ("bpci-update-recover.service", "bpci-update-report.service", "bpci-update-window.service")
 TIMER = "bpci-update-window.timer"

@@ -14,7 +14,7 @@ from tests.infra.conftest import Owned
 from tests.infra.container import ROOT
 from tests.infra.native import Play, in_root
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 UNITS = ("bpci-web", "bpci-nginx", "bpci-web-certificate")
 FILES = ROOT / "ansible/roles/web/files"
