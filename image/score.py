@@ -1,8 +1,8 @@
 """Score a root tree: Lynis, OpenSCAP's CIS and ANSSI profiles, and what each service could do to the machine.
 
 ``python -m image.score ROOT OUT.json`` writes the figures and fails when one is below its floor
-(``hardening/floors.toml``), or when a rule does not hold that ``hardening/waivers.toml`` does not name with its reason.
-A waived rule counts as failed in the figures. ROOT stays as it is.
+(``hardening/floors.toml``), or when a unit is more exposed than ``hardening/waivers.toml`` explains. Rules that do not hold
+and have no reason there are named. A waived rule counts as failed in the figures. ROOT stays as it is.
 """
 
 from __future__ import annotations
@@ -82,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     options.out.write_text(json.dumps(scores, indent=1, sort_keys=True) + "\n")
     print(summary(scores), file=sys.stderr)
+    for rule, profiles in unexplained(scores, waivers).items():
+        print(
+            f"note: {rule} does not hold ({', '.join(profiles)}), for no reason that is written down", file=sys.stderr
+        )
     problems = shortfalls(scores, floors, waivers)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -277,22 +281,25 @@ def shortfalls(scores: Mapping[str, Any], floors: Floors, waivers: Waivers) -> l
     found = []
     if scores["lynis"]["index"] < floors.lynis:
         found.append(f"Lynis says {scores['lynis']['index']}, the floor is {floors.lynis}")
-    unexplained: dict[str, list[str]] = {}
     for name, result in sorted(scores["openscap"].items()):
-        if result["percent"] is None:
-            continue
-        if result["percent"] < floors.openscap[name]:
+        if result["percent"] is not None and result["percent"] < floors.openscap[name]:
             found.append(f"{name} says {result['percent']} %, the floor is {floors.openscap[name]} %")
-        for rule in result["failed"]:
-            if rule not in waivers.rules:
-                unexplained.setdefault(rule, []).append(name)
-    found += [f"{rule} does not hold ({', '.join(names)})" for rule, names in sorted(unexplained.items())]
     found += [
         f"{unit} has an exposure of {exposure}, at most {UNITS_MOST} is allowed"
         for unit, exposure in sorted(scores["units"].items())
         if exposure > UNITS_MOST and unit not in waivers.units
     ]
     return found
+
+
+def unexplained(scores: Mapping[str, Any], waivers: Waivers) -> dict[str, list[str]]:
+    """Return the rules that do not hold and have no waiver, each with the profiles that ask for it."""
+    found: dict[str, list[str]] = {}
+    for name, result in sorted(scores["openscap"].items()):
+        for rule in result.get("failed", []):
+            if rule not in waivers.rules:
+                found.setdefault(rule, []).append(name)
+    return dict(sorted(found.items()))
 
 
 def summary(scores: Mapping[str, Any]) -> str:
