@@ -1,8 +1,8 @@
 """Score a root tree: Lynis, OpenSCAP's CIS and ANSSI profiles, and what each service could do to the machine.
 
 ``python -m image.score ROOT OUT.json`` writes the figures and fails when one is below its floor
-(``hardening/floors.toml``), or when a unit is more exposed than ``hardening/waivers.toml`` explains. Rules that do not hold
-and have no reason there are named. A waived rule counts as failed in the figures. ROOT stays as it is.
+(``hardening/floors.toml``), or when a unit is more exposed than ``hardening/waivers.toml`` explains. Rules that do not
+hold and have no reason there are named. A waived rule counts as failed in the figures. ROOT stays as it is.
 """
 
 from __future__ import annotations
