@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 PROCESSES = {"unit/chain": "chain", "integration": "networks", "infra": "native"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plug-in that hands tests out reads what is said here
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests run in one process, and give a second try to those that race a clock."""
     for item in items:
