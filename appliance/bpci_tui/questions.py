@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bpci_node.errors import BpciError, FormatError, NotFoundError, UsageError
-from bpci_node.setup.answers import ACCOUNT, HOSTNAME, INTERFACE, RESERVED_ACCOUNTS
+from bpci_node.setup.answers import ACCOUNT, HOSTNAME, INTERFACE, is_reserved
 from bpci_node.setup.forms import check_network
 from bpci_node.setup.places import is_zone
 from bpci_node.setup.system import System
@@ -108,7 +108,7 @@ def check_owner(draft: Draft) -> Problem | None:
     """Check name and passwords in the order in which they are asked."""
     from bpci_node.setup.password import check_password  # noqa: PLC0415 - the first screen need not wait for it
 
-    if not re.fullmatch(ACCOUNT, draft.owner) or draft.owner in RESERVED_ACCOUNTS:
+    if not re.fullmatch(ACCOUNT, draft.owner) or is_reserved(draft.owner):
         return "owner", "A login name has a-z, 0-9, _ and -, begins with a letter, and is not one of the system's."
     if draft.password or not draft.password_hash:
         try:

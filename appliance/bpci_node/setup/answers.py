@@ -23,7 +23,11 @@ SSH_KEY = (
 )
 CAPABILITY = r"[a-z0-9][a-z0-9.-]{0,31}"
 MAX_CAPABILITIES = 16
-RESERVED_ACCOUNTS = ("root", "bpci", "bpci-setup", "bpci-console", "bpci-owner")
+
+
+def is_reserved(account: str) -> bool:
+    """Tell whether an account of this name is the system's own, and nobody's to have."""
+    return account in ("root", "bpci", "dockremap") or account.startswith("bpci-")
 
 
 @dataclass(frozen=True, slots=True)

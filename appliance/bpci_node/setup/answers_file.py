@@ -26,7 +26,6 @@ from bpci_node.setup.answers import (
     KEYMAP,
     MAX_CAPABILITIES,
     PROFILES,
-    RESERVED_ACCOUNTS,
     SSH_KEY,
     TIMEZONE,
     Answers,
@@ -37,6 +36,7 @@ from bpci_node.setup.answers import (
     NodeAnswers,
     OwnerAnswers,
     RestoreAnswers,
+    is_reserved,
 )
 from bpci_node.setup.forms import check_network
 from bpci_node.setup.password import HASH_FORM, hash_password
@@ -191,7 +191,7 @@ def _network(reader: TableReader, secrets: dict[str, str], source: str) -> Netwo
 
 def _owner(reader: TableReader, secrets: dict[str, str], source: str) -> OwnerAnswers:
     name = reader.text("name", "owner", ACCOUNT, "a login name: a-z, 0-9, _ and -")
-    if name in RESERVED_ACCOUNTS:
+    if is_reserved(name):
         reader.wrong("name", "a name that the system does not use itself")
     hashed = _password(reader, secrets, source, "password")
     if not hashed:
