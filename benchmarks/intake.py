@@ -57,10 +57,14 @@ def real_transactions() -> list[bytes]:
     ]
 
 
-def shaped_transactions(count: int) -> list[bytes]:
-    """Return ``count`` distinct transactions of the shape of the shipped ones, each signed with a key of its own."""
+def shaped_transactions(count: int, *, first_key: int = 1) -> list[bytes]:
+    """Return ``count`` distinct transactions of the shape of the shipped ones, each signed with a key of its own.
+
+    Args:
+        first_key: the first private key, as a number; the others follow it.
+    """
     shapes = real_transactions()
-    return [_sign_anew(shapes[number % len(shapes)], number + 1) for number in range(count)]
+    return [_sign_anew(shapes[number % len(shapes)], first_key + number) for number in range(count)]
 
 
 def _sign_anew(raw: bytes, number: int) -> bytes:

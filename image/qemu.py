@@ -56,6 +56,8 @@ class Hardware:
     secure_boot: bool = False
     display: bool = False
     """A VGA adapter, whose screen can be photographed."""
+    clock: str = ""
+    """What the machine's own clock says when it is switched on, such as ``2019-03-01T00:00:00``; empty for the time."""
 
 
 @dataclass(slots=True)
@@ -140,6 +142,10 @@ class Machine:
             raise MachineError(f"still on after {timeout:.0f} s\n{self.console.text()}") from None
         self._close()
 
+    def plug(self, *, plugged: bool = True) -> None:
+        """Put the network cable in, or pull it out."""
+        self.qmp("set_link", name="net0", up=plugged)
+
     def qmp(self, command: str, **arguments: Any) -> Any:
         """Carry out a command of QEMU's machine protocol and return its result."""
         if self._qmp is None:
@@ -197,6 +203,8 @@ class Machine:
         command = ["qemu-system-x86_64", "-name", self.directory.name, "-nodefaults", "-smp", str(hardware.cpus)]
         command += ["-m", str(hardware.memory_mib), *acceleration(), *self._firmware()]
         command += ["-device", "virtio-rng-pci", "-device", "qemu-xhci"]
+        if hardware.clock:
+            command += ["-rtc", f"base={hardware.clock}"]
         command += ["-vga", "std", "-display", "none"] if hardware.display else ["-display", "none"]
         if hardware.usb_keyboard:
             command += ["-device", "usb-kbd"]

@@ -20,6 +20,10 @@ from tests.infra.native import Play, appliance_base, copy_ours, kernel_in, set_u
 from tests.infra.wizard import go_through
 
 LAB = ROOT / "build" / "lab"
+OPEN = (22, 443, 8545)
+"""What the machine answers to the world: SSH, the web face, the node."""
+CLOSED = (8000, 8087, 9090, 9093, 9100)
+"""Ports that the outside must find closed: one of a test's own, and what serves the machine alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def appliance(lab: Path, image: Path, registry: Registry) -> Iterator[Appliance]
     """A machine whose owner went through the wizard by keystrokes on the serial console."""
     owner = Owner(lab / "owner")
     disk = overlay(image, lab / "appliance" / "disk.qcow2", size="16G")
-    with Machine(lab / "appliance", [disk]).running() as machine:
+    with Machine(lab / "appliance", [disk], guest_ports=(*OPEN, *CLOSED)).running() as machine:
         words = go_through(machine.console, owner, registry.guest_url)
         appliance = Appliance(machine, owner, " ".join(words))
         appliance.wait()

@@ -4,19 +4,51 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import ssl
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner, did_of, public_key_of
 from image.boot import BLOCKS, BPCI
 from tests.infra.appliance import Appliance
-from tests.infra.conftest import Registry
+from tests.infra.conftest import CLOSED, OPEN, Registry
 
 pytestmark = [pytest.mark.infra, pytest.mark.emulated, pytest.mark.timeout(1500)]
 
+MOUNTS = {
+    "/home": "nodev,nosuid",
+    "/var/log": "nodev,noexec,nosuid",
+    "/var/log/audit": "nodev,noexec,nosuid",
+    "/var/tmp": "nodev,nosuid",
+    "/tmp": "nodev,nosuid",
+    "/dev/shm": "nodev,noexec,nosuid",
+    "/var/lib/bpci": "nodev,nosuid",
+    "/etc/bpci": "nodev,noexec,nosuid",
+}
+"""What may not be on a file system, at the least (CIS 1.1)."""
+SERVICES = ("auditd", "fail2ban", "bpci-nginx", "bpci-prometheus", "bpci-alertmanager", "bpci-node-exporter")
+SCRAPED = """
+import json, time, urllib.request
+for attempt in range(90):
+    try:
+        answer = urllib.request.urlopen("http://127.0.0.1:9090/prometheus/api/v1/query?query=up", timeout=60)
+        up = {row["metric"]["job"]: row["value"][1] for row in json.load(answer)["data"]["result"]}
+    except OSError as error:
+        up = {"nobody": str(error)}
+    if up and set(up.values()) == {"1"}:
+        break
+    time.sleep(2)
+print(json.dumps(up))
+"""
+"""Runs in the machine: waits until Prometheus has read everything that it reads."""
+LEAST_AVAILABLE_MIB = 512
 DRIVERS = ["r8169", "igc", "e1000e", "ahci", "nvme", "xhci_pci", "usbhid", "i915", "tpm_tis"]
 
 
@@ -39,7 +71,13 @@ def test_the_words_that_were_shown_give_the_node_its_keys(appliance: Appliance) 
 
 def test_the_phrase_is_written_nowhere(appliance: Appliance) -> None:
     words = " ".join(appliance.phrase.split()[:6])
-    found = appliance.sudo(f"grep -rIl '{words}' /etc /var /home /run /data /root 2>/dev/null || true")
+    # Not as an argument: what root is asked to run is recorded.
+    given = appliance.machine.ssh(
+        "cat >/tmp/words", user=appliance.owner.name, key=appliance.owner.key, stdin=f"{words}\n".encode()
+    )
+    assert given.returncode == 0
+    assert appliance.sudo("grep -lF -f /tmp/words /tmp/words").strip() == "/tmp/words"
+    found = appliance.sudo("grep -rIlF -f /tmp/words /etc /var /home /run /data /root 2>/dev/null || true")
     assert found.strip() == ""
 
 
@@ -64,6 +102,82 @@ def test_only_the_node_the_web_face_and_ssh_listen(appliance: Appliance) -> None
     ports = {line.rsplit(":", 1)[1] for line in outside if line.startswith("tcp")}
     assert ports == {"22", "443", "8545"}
     assert "Status: active" in appliance.sudo("ufw status")
+
+
+def said(appliance: Appliance, port: int, seconds: float) -> bytes:
+    """Ask a port from outside the machine, and return what it says within so many seconds: nothing if it is closed."""
+    try:
+        with socket.create_connection(("127.0.0.1", appliance.machine.ports[port]), seconds) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return connection.recv(5)
+    except (TimeoutError, ConnectionResetError):
+        return b""
+
+
+def test_from_outside_three_ports_answer_and_no_other_even_if_somebody_listens(appliance: Appliance) -> None:
+    listener = "/usr/bin/python3 -m http.server --directory /usr/share/doc 8000"
+    appliance.sudo(f"systemd-run --quiet --collect --unit=listener {listener}")
+    appliance.sudo("for _ in $(seq 120); do ss -Hltn 'sport = :8000' | grep -q . && exit 0; sleep 1; done; exit 1")
+    with ThreadPoolExecutor() as threads:
+        open_ports = threads.map(lambda port: said(appliance, port, 60), OPEN)
+        closed_ports = threads.map(lambda port: said(appliance, port, 8), CLOSED)
+        assert list(open_ports) == [b"SSH-2", b"HTTP/", b"HTTP/"]
+        assert list(closed_ports) == [b""] * len(CLOSED)
+    # the way there is open: it is the machine that refuses
+    appliance.sudo("ufw allow 8000/tcp")
+    assert said(appliance, 8000, 60) == b"HTTP/"
+    appliance.sudo("ufw delete allow 8000/tcp; systemctl stop listener")
+
+
+def test_the_web_face_shows_a_certificate_of_the_machine_s_own_authority(appliance: Appliance) -> None:
+    authority = appliance.sudo("cat /var/lib/bpci/web/tls/ca.pem")
+    url = f"https://127.0.0.1:{appliance.machine.ports[443]}/sign-in"
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(url, timeout=60)
+    answer = httpx.get(url, verify=ssl.create_default_context(cadata=authority), timeout=120)
+    assert answer.status_code == 200
+
+
+def test_what_watches_and_records_has_begun_with_set_up(appliance: Appliance) -> None:
+    """Set-up starts these and does not wait for them."""
+    are_active = " && ".join(f"systemctl is-active -q {name}" for name in SERVICES)
+    show = f"systemctl status --no-pager {' '.join(SERVICES)}; exit 1"
+    appliance.sudo(f"for _ in $(seq 240); do {are_active} && exit 0; sleep 1; done; {show}")
+    assert "sshd" in appliance.sudo("fail2ban-client status")
+    assert re.search(r"^enabled 2$", appliance.sudo("auditctl -s"), re.MULTILINE), "recording, and locked"
+
+
+def test_prometheus_reads_the_node_and_the_machine(appliance: Appliance) -> None:
+    up = json.loads(appliance.run(f"python3 - <<'E'\n{SCRAPED}E", timeout=400))
+    assert up
+    assert set(up.values()) == {"1"}, up
+
+
+def test_file_systems_hold_what_hardening_forbids_them(appliance: Appliance) -> None:
+    for place, options in MOUNTS.items():
+        found = set(appliance.run(f"findmnt -rno OPTIONS --mountpoint {place} | tail -n 1").strip().split(","))
+        assert set(options.split(",")) <= found, place
+
+
+def test_two_gigabytes_hold_everything_that_runs(appliance: Appliance, lab: Path) -> None:
+    figures = appliance.run("free -m; ps -eo rss,comm --sort=-rss | head -n 15")
+    (lab / "memory.txt").write_text(figures)
+    total, available = re.findall(r"^Mem: +(\d+).* (\d+)$", figures, re.MULTILINE)[0]
+    assert int(total) <= 2048
+    assert int(available) >= LEAST_AVAILABLE_MIB, figures
+    assert "Out of memory" not in appliance.sudo("journalctl -k --no-pager -o cat")
+
+
+def test_a_node_whose_cable_was_out_answers_again(appliance: Appliance) -> None:
+    machine = appliance.machine
+    machine.plug(plugged=False)
+    machine.console.wait_until(lambda: not appliance.answers(), "silence without a cable", 60)
+    time.sleep(5)  # longer than the network service takes a cable for one that is only loose
+    machine.plug()
+    machine.console.wait_until(appliance.answers, "the node's API, with the cable in again", 240)
+    machine.wait_for_ssh(user=appliance.owner.name, key=appliance.owner.key, timeout=240)
+    assert "Lost carrier" in appliance.sudo("journalctl -b -u systemd-networkd --no-pager -o cat")
+    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
 
 
 def test_ssh_takes_the_owner_s_key_and_nothing_else(appliance: Appliance) -> None:
