@@ -331,7 +331,7 @@ def _render_alerts(data: dict[str, Any]) -> str:
         lines += [f"  Since {item['since']}, {item['name']}", ""]
     if not data["watched"]:
         lines.append(
-            "Prometheus does not report to Alertmanager (in the first two minutes it may be starting), so more may be wrong."
+            "Prometheus does not report to Alertmanager (it may be starting, for two minutes), so more may be wrong."
         )
     elif not lines:
         lines.append("Nothing is wrong.")
