@@ -14,15 +14,13 @@ HERE = Path(__file__).parent
 PROCESSES = {"unit/chain": "chain", "integration": "networks", "infra": "native"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plug-in that hands tests out reads what is said here
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests run in one process, and give a second try to those that race a clock."""
-    for item in items:
-        place = item.path.relative_to(HERE).as_posix()
-        group = next((name for start, name in PROCESSES.items() if place.startswith(f"{start}/")), None)
-        if group == "native" and item.get_closest_marker("emulated"):
-            group = "machines"
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
-        if item.get_closest_marker("real_time"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say in which process a test runs, and give a second try to one that races a clock."""
+    place = item.path.relative_to(HERE).as_posix()
+    group = next((name for start, name in PROCESSES.items() if place.startswith(f"{start}/")), None)
+    if group == "native" and item.get_closest_marker("emulated"):
+        group = "machines"
+    if group:
+        item.add_marker(pytest.mark.xdist_group(group))
+    if item.get_closest_marker("real_time"):
+        item.add_marker(pytest.mark.flaky(reruns=1))
