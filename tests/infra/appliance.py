@@ -78,7 +78,7 @@ class Appliance:
         except httpx.HTTPError:
             return False
 
-    def wait(self, timeout: float = 300) -> None:
+    def wait(self, timeout: float = 600) -> None:
         """Wait until the system has come up, its node answers, and the owner can log in."""
         self.machine.console.wait_until(self.answers, "the node's API", timeout)
         self.machine.wait_for_ssh(user=self.owner.name, key=self.owner.key, timeout=timeout)

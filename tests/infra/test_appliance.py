@@ -220,7 +220,7 @@ def test_what_was_acknowledged_survives_a_power_cut(appliance: Appliance, tmp_pa
         stderr=subprocess.DEVNULL,
     )
     appliance.machine.console.wait_until(
-        lambda: receipts.exists() and receipts.read_bytes().count(b"\n") > 100, "100 receipts", 120
+        lambda: receipts.exists() and receipts.read_bytes().count(b"\n") > 100, "100 receipts", 300
     )
     appliance.machine.kill()
     replay.wait()

@@ -82,6 +82,6 @@ def go_through(console: Console, owner: Owner, registry_url: str) -> list[str]:
 
     sees("Step 8 of 9 · Review")
     console.press("enter")
-    sees("set up and registered", 300)
+    sees("set up and registered", 600)
     console.press("enter")
     return [words[number] for number in range(1, 25)]
