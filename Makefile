@@ -34,7 +34,7 @@ boot: image ## build the image and boot it to the wizard
 
 test: image ## every test
 	@scripts/host-setup.sh check test
-	@.venv/bin/pytest -n 2 --dist loadgroup --max-worker-restart 2 -m 'not long' $(PYTEST_ARGS)
+	@.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder --max-worker-restart 2 -m 'not long' $(PYTEST_ARGS)
 
 test-long: image ## what takes too long for every change
 	@scripts/host-setup.sh check test

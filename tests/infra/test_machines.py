@@ -19,7 +19,7 @@ from image.boot import ROOT
 from image.qemu import Console, Hardware, Machine, overlay, ssh_options, volume
 from tests.infra.appliance import Appliance, Owner
 
-pytestmark = [pytest.mark.infra, pytest.mark.emulated, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

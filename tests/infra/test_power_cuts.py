@@ -23,7 +23,7 @@ from image.boot import BPCI, DEVELOPMENT_ANSWERS, complete
 from image.qemu import Machine, MachineError, overlay, volume
 from tests.infra.appliance import Appliance, Owner
 
-pytestmark = [pytest.mark.infra, pytest.mark.emulated, pytest.mark.long, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.infra, pytest.mark.long, pytest.mark.timeout(2400)]
 
 SEED = int(os.environ.get("BPCI_SEED") or secrets.randbelow(2**32))
 ENTRIES = 2000

@@ -11,7 +11,7 @@ import pytest
 
 from tests.infra.appliance import Appliance
 
-pytestmark = [pytest.mark.infra, pytest.mark.emulated, pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.infra, pytest.mark.long, pytest.mark.timeout(1500)]
 
 BEFORE, AFTER = "2019-03-01T00:00:00", "2039-03-01T00:00:00"
 
