@@ -52,6 +52,7 @@ def go_through(console: Console, owner: Owner, registry_url: str) -> list[str]:
     assert sorted(words) == list(range(1, 25)), console.text()
     console.press("enter")
     sees("Type these words")
+    sees("Esc Show the words again")  # the last line: all that is asked for stands above it
     for position in re.findall(r"Word (\d+)", console.text()):
         sees(f"> Word {position}( |$)")
         console.type(words[int(position)])
