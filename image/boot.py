@@ -28,7 +28,7 @@ DIRECTORY = ROOT / "build" / "boot"
 BPCI = ROOT / ".venv" / "bin" / "bpci"
 BLOCKS = sorted((ROOT / "data" / "mainnet").glob("*.json.gz"))
 DEVELOPMENT_ANSWERS = ROOT / "image" / "answers.dev.toml"
-SETUP_SECONDS = 600
+SETUP_SECONDS = 1500
 """How long booting and setting up may take, under emulation on a busy machine."""
 
 

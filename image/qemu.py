@@ -121,7 +121,7 @@ class Machine:
             self._process.wait()
             self._close()
 
-    def power_off(self, timeout: float = 120) -> None:
+    def power_off(self, timeout: float = 400) -> None:
         """Press the power button and wait until the machine is off.
 
         Raises:
@@ -164,7 +164,7 @@ class Machine:
         self.qmp("screendump", filename=str(file), format="png")
 
     def ssh(
-        self, command: str, *, user: str = "owner", key: Path, timeout: float = 120, stdin: bytes = b""
+        self, command: str, *, user: str = "owner", key: Path, timeout: float = 300, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command in the guest; exit status 255 means that no connection came about."""
         # One connection carries all commands: the machine's firewall allows a few new ones a minute.
@@ -172,7 +172,7 @@ class Machine:
         arguments = ["ssh", *ssh_options(key), *shared, "-p", str(self.ports[22]), f"{user}@127.0.0.1", command]
         return subprocess.run(arguments, input=stdin, capture_output=True, timeout=timeout, check=False)
 
-    def wait_for_ssh(self, *, user: str = "owner", key: Path, timeout: float = 180) -> None:
+    def wait_for_ssh(self, *, user: str = "owner", key: Path, timeout: float = 600) -> None:
         """Wait until a command can be run in the guest.
 
         Raises:
@@ -287,7 +287,7 @@ class Console:
         with self._lock:
             return self._said.decode(errors="replace")
 
-    def wait_for(self, pattern: str, timeout: float = 60, *, said: bool = False) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = 240, *, said: bool = False) -> re.Match[str]:
         """Wait until the screen shows ``pattern`` (or, with ``said``, until it ever came over the line).
 
         Raises:

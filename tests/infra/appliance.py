@@ -51,7 +51,7 @@ class Appliance:
     def did(self) -> str:
         return str(self.status()["node"]["did"])
 
-    def run(self, command: str, *, timeout: float = 180) -> str:
+    def run(self, command: str, *, timeout: float = 400) -> str:
         """Run a command as the owner and return its output; it must succeed."""
         return self._checked(self.machine.ssh(command, user=self.owner.name, key=self.owner.key, timeout=timeout))
 
@@ -94,7 +94,7 @@ class Appliance:
             key=self.owner.key,
             stdin=f"{self.owner.password}\n".encode(),
         )
-        self.machine.wait_off(180)
+        self.machine.wait_off(600)
         self.machine.start()
         self.wait()
         assert self.run("cat /proc/sys/kernel/random/boot_id") != before

@@ -20,7 +20,7 @@ from image.boot import BLOCKS, BPCI
 from tests.infra.appliance import Appliance
 from tests.infra.conftest import CLOSED, OPEN, Registry
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(3600)]
 
 MOUNTS = {
     "/home": "nodev,nosuid",

@@ -13,7 +13,7 @@ from image.boot import DEVELOPMENT_ANSWERS, complete
 from image.qemu import Hardware, Machine, overlay, volume
 from tests.infra.appliance import Appliance, Owner
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(3600)]
 
 
 def test_a_stick_installs_to_the_internal_disk_and_set_up_ends_there(lab: Path, image: Path) -> None:
@@ -27,11 +27,11 @@ def test_a_stick_installs_to_the_internal_disk_and_set_up_ends_there(lab: Path, 
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(internal), "20G"], check=True)
 
     with Machine(directory / "from-stick", [stick, internal, medium], Hardware(disk_bus="usb")).running() as machine:
-        machine.console.wait_for("BPCI-SETUP-INSTALLED", 600, said=True)
+        machine.console.wait_for("BPCI-SETUP-INSTALLED", 1500, said=True)
         machine.wait_off(180)
 
     with Machine(directory / "from-disk", [internal]).running() as machine:
-        machine.console.wait_for("BPCI-SETUP-DONE", 400, said=True)
+        machine.console.wait_for("BPCI-SETUP-DONE", 1500, said=True)
         appliance = Appliance(machine, owner)
         appliance.wait()
         assert appliance.status()["node"]["registered"]
