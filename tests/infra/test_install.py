@@ -13,7 +13,7 @@ from image.boot import DEVELOPMENT_ANSWERS, complete
 from image.qemu import Hardware, Machine, overlay, volume
 from tests.infra.appliance import Appliance, Owner
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.infra, pytest.mark.long, pytest.mark.timeout(3600)]
 
 
 def test_a_stick_installs_to_the_internal_disk_and_set_up_ends_there(lab: Path, image: Path) -> None:
