@@ -79,7 +79,6 @@ def test_the_machine_starts_with_secure_boot_on(secure: Appliance) -> None:
     assert secure.run("systemctl --failed --plain --no-legend").strip() == ""
 
 
-@pytest.mark.long
 def test_two_machines_from_one_image_have_nothing_secret_in_common(secure: Appliance, appliance: Appliance) -> None:
     for secret in (
         "cat /etc/machine-id",
