@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -34,9 +33,9 @@ def moved(owned: Owned, script: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def small(owned: Owned, lab: Path) -> Iterator[Owned]:
+def small(owned: Owned, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owned]:
     """The machine with a data partition of 400 MiB, made as the image build makes it."""
-    file = lab / "small-disk.img"
+    file = tmp_path_factory.mktemp("small") / "disk.img"
     with file.open("wb") as opened:
         opened.truncate(SIZE)
     device = subprocess.run(
