@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
+from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import emit, fields, is_interactive, json_option
 from bpci_node.errors import UsageError
-
-_DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
 
 
 @click.command("init")
@@ -29,13 +28,7 @@ _DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
     type=click.IntRange(1, 10_000_000),
     help="Commits that a target and class take here.  [default: as it is]",
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=_DEFAULT_CONFIG,
-    show_default=True,
-    help="The node's configuration.",
-)
+@config_option
 @json_option
 def init(
     *,

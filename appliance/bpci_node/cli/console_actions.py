@@ -14,10 +14,10 @@ from typing import Any
 
 import click
 
+from bpci_node.cli.node_config import NODE_CONFIG
 from bpci_node.cli.output import say
 from bpci_node.errors import BpciError, UsageError
 
-CONFIG = Path("/etc/bpci/node.toml")
 DRAIN_SECONDS = 120
 UNITS = ("bpci-node", "bpci-*", "systemd-networkd", "chrony", "ssh")
 """Whose logs are offered by number; any other is typed."""
@@ -132,7 +132,7 @@ def _drain() -> None:
     from bpci_node.update.draining import drain
 
     try:
-        drain(load(CONFIG), DRAIN_SECONDS, say)
+        drain(load(NODE_CONFIG), DRAIN_SECONDS, say)
     except BpciError as error:
         say(f"not drained: {error.message}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.node_config import NODE_CONFIG
 from bpci_node.cli.output import Progress, emit, json_option, say, styled, table
 from bpci_node.errors import BpciError, UsageError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from bpci_node.runtime.doctor.patient import Patient
     from bpci_node.runtime.doctor.visit import Result
 
-MACHINE_CONFIG = Path("/etc/bpci/node.toml")
 _STATUS = {"pass": 0, "warn": 0, "fail": 1, "unknown": 3}
 _WIDTH = 78
 
@@ -79,7 +79,7 @@ def _config_path(given: Path | None) -> Path:
     if given is not None:
         return given
     devnet = default_directory() / "node.toml"
-    return devnet if devnet.exists() and not MACHINE_CONFIG.exists() else MACHINE_CONFIG
+    return devnet if devnet.exists() and not NODE_CONFIG.exists() else NODE_CONFIG
 
 
 def _patient(path: Path) -> Patient:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import emit, fields, json_option
 
 if TYPE_CHECKING:
@@ -37,13 +38,7 @@ def command() -> None:
     metavar="FILE",
     help="The owner's 24 words, of which the validator's keys are made; - reads standard input.  [default: draw keys]",
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("/etc/bpci/node.toml"),
-    show_default=True,
-    help="The node's configuration.",
-)
+@config_option
 @json_option
 def init(
     *,

@@ -11,6 +11,7 @@ import click
 
 from bpci_node.cli.files import writing
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
+from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import Progress, emit, fields, json_option, say
 from bpci_node.errors import ProofError, UsageError
 
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
     from bpci_node.network.file import NetworkFile
     from bpci_node.network.ledger_client import LedgerClient
     from bpci_node.runtime.config import NodeConfig
-
-_config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/bpci/node.toml"),
-    show_default=True,
-    help="Configuration of the node, which must not run.",
-)
 
 
 @click.command("genesis")
@@ -130,7 +123,7 @@ def export_ledger(*, file: Path, directory: Path | None, url: str | None, from_s
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_config_option
+@config_option
 @json_option
 def import_ledger(*, file: Path, config: Path, as_json: bool) -> None:
     """Take a ledger from a file into the state of a node of this network, which must not run. All of it is verified.
@@ -173,7 +166,7 @@ def snapshot(*, directory: Path | None, socket: Path | None, as_json: bool) -> N
 
 
 @click.command("resume")
-@_config_option
+@config_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def resume(*, config: Path, yes: bool) -> int:
     """Let a node follow its ledger again after a difference stopped it. The node must not run.

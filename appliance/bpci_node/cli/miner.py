@@ -8,18 +8,9 @@ from typing import Any
 
 import click
 
+from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import emit, fields, json_option, say, table
 from bpci_node.errors import UsageError
-
-DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
-
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The node's configuration.",
-)
 
 
 @click.group("miner")

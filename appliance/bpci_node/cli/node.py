@@ -11,11 +11,11 @@ import click
 
 from bpci_node.cli.files import read_file
 from bpci_node.cli.local import dir_option, find_node, find_socket, node_option, socket_option
+from bpci_node.cli.node_config import config_option
 from bpci_node.cli.node_duties import capabilities, heartbeat
 from bpci_node.cli.output import emit, fields, json_option, say, table
 from bpci_node.errors import UsageError
 
-DEFAULT_CONFIG = Path("/etc/bpci/node.toml")
 MAX_FILE_BYTES = 65_536
 """Longest file with a challenge."""
 
@@ -34,9 +34,7 @@ for extra in (capabilities, heartbeat):
 
 
 @command.command("run")
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="Configuration file."
-)
+@config_option
 @click.option("--check", is_flag=True, help="Only check the configuration, then leave.")
 def run(*, config: Path, check: bool) -> None:
     """Run a node until it is told to stop (SIGTERM, Ctrl-C, or its owner).
@@ -63,9 +61,7 @@ def run(*, config: Path, check: bool) -> None:
 
 
 @command.command("repair")
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="Configuration file."
-)
+@config_option
 @click.option("--check", "only_check", is_flag=True, help="Only look at every page and row, and change nothing.")
 @json_option
 def repair(*, config: Path, only_check: bool, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import emit, fields, json_option
 
 
@@ -16,13 +17,7 @@ def command() -> None:
 
 
 @command.command("join-committee")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("/etc/bpci/node.toml"),
-    show_default=True,
-    help="The node's configuration.",
-)
+@config_option
 @json_option
 def join_committee(*, config: Path, as_json: bool) -> int:
     """Check everything that a seat in a committee takes, and say when this node can have one.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bpci_node.cli.node_config import NODE_CONFIG
 from bpci_node.cli.output import emit, json_option, say
 
 
@@ -53,7 +54,7 @@ def _doctor() -> str:
     from bpci_node.setup.system import System
 
     try:
-        patient = find_patient(load(Path("/etc/bpci/node.toml")), System(), read_kernel_clock)
+        patient = find_patient(load(NODE_CONFIG), System(), read_kernel_clock)
         return json.dumps(as_document(examine(patient, EXAMINATIONS)), indent=1, ensure_ascii=False)
     except BpciError as error:
         return f"the doctor could not look: {error.message}\n"

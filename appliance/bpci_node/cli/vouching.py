@@ -10,6 +10,7 @@ import click
 
 from bpci_node.cli.files import writing
 from bpci_node.cli.measuring import figures_option, read_figures, render_score
+from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import Progress, emit, fields, json_option
 from bpci_node.errors import FormatError, NotFoundError, ProofError, RefusedError, UsageError
 
@@ -22,20 +23,13 @@ if TYPE_CHECKING:
     from bpci_node.host.result import HardwareReport
 
 REPORT = Path("/var/lib/bpci/hardware/report.cbor")
-CONFIG = Path("/etc/bpci/node.toml")
 _MAX_CERTIFICATES = 1000
 _NO_QUOTE = "none: this machine has no TPM, or it was not asked"
 _UNATTESTED = "a TPM's key signed it; that the TPM is a maker's is not shown"
 
 
 @click.command("report")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=CONFIG,
-    show_default=True,
-    help="The node's configuration.",
-)
+@config_option
 @figures_option
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=REPORT, show_default=True, help="The report."

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bpci_node.chain.forms import ACCOUNT_FORM
@@ -23,11 +23,20 @@ _LONGEST_BYTES = 64
 _LONGEST_TEXT = 2_000
 
 
-def install(environment: Environment) -> None:
-    """Let templates use the filters of this module."""
+def page_environment(package: str) -> Environment:
+    """Return the templates of a package: everything is escaped, and the filters of this module are theirs."""
+    environment = Environment(
+        loader=PackageLoader(package, "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
     environment.filters.update(
         hex=hex_text, short=short, when=when, name=outside_text, value=value, amount=amount, path=path_part, note=note
     )
+    return environment
 
 
 def hex_text(data: bytes) -> str:

@@ -17,13 +17,12 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
 from bpci_node import __version__
 from bpci_node.errors import BpciError, LimitError, NotFoundError
-from bpci_node.gateway import page_text
 from bpci_node.gateway.api import Api
+from bpci_node.gateway.page_text import page_environment
 from bpci_node.gateway.problems import problem_of, problem_response
 
 HTML = "text/html; charset=utf-8"
@@ -88,15 +87,7 @@ class Pages:
         self.navigation = list(NAVIGATION)
         """What is linked from every page; who adds pages adds theirs before the first request."""
         self._turns, self._taken = asyncio.Semaphore(AT_ONCE), 0
-        self._environment = Environment(
-            loader=PackageLoader("bpci_node.gateway", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        page_text.install(self._environment)
+        self._environment = page_environment("bpci_node.gateway")
 
     async def answer(self, request: Request, prepare: Callable[[], Awaitable[Page]]) -> Response:
         """Return the page that ``prepare`` gives the values of; the markup is made off the event loop.

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
 from bpci_node import __version__
 from bpci_node.access.roles import RIGHTS, Right
 from bpci_node.access.sessions import Session
-from bpci_node.gateway import page_text
+from bpci_node.gateway.page_text import page_environment
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -40,15 +39,7 @@ class Pages:
     def __init__(self, hostname: str) -> None:
         """Take the machine's name, which every page shows."""
         self._hostname = hostname
-        self._environment = Environment(
-            loader=PackageLoader("bpci_node.gateway.web", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        page_text.install(self._environment)
+        self._environment = page_environment("bpci_node.gateway.web")
         self._style = files("bpci_node.gateway").joinpath("templates", "style.css").read_bytes()
 
     def page(
