@@ -1,6 +1,6 @@
 """The application: sign-in, dashboard, named actions, accounts, the log; and the question of the front server.
 
-The front server (nginx) asks ``/_auth`` before it passes anything on to another program of this machine.
+The front server (nginx) asks below ``/_auth`` before it passes anything on to another program of this machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,13 @@ DRAIN_SECONDS = 3600
 """Within which a node that was drained is expected to be stopped."""
 _TARGET = re.compile(r"[a-z0-9-]{3,8}:[A-Za-z0-9_-]{1,64}")
 _ALERT = re.compile(r"[A-Za-z0-9_ -]{1,100}")
-_STATUS = {"access.session": 401, "access.sign_in": 401, "limit.body": 413, "format.media_type": 415}
+_STATUS = {
+    "access.session": 401,
+    "access.sign_in": 401,
+    "format.media_type": 415,
+    "format.path": 404,
+    "limit.body": 413,
+}
 """Codes whose HTTP status says more than that of their family."""
 
 
@@ -51,7 +57,8 @@ class WebFace:
     def routes(self) -> list[Route]:
         """Return them all."""
         return [
-            Route("/_auth", self.ask),
+            Route("/_auth/look", self.ask_to_look),
+            Route("/_auth/console", self.ask_for_console),
             Route("/static/style.css", self.style),
             Route("/sign-in", self.sign_in_page, methods=["GET"]),
             Route("/sign-in", self.sign_in, methods=["POST"]),
@@ -65,10 +72,17 @@ class WebFace:
             Route("/password", self.password, methods=["POST"]),
         ]
 
-    async def ask(self, request: Request) -> Response:
-        """Tell the front server whether a request may be passed on, and whose it is."""
+    async def ask_to_look(self, request: Request) -> Response:
+        """Tell the front server whether a request may be passed on to metrics, alerts or the API, and whose it is."""
+        return self._ask(request, Right.LOOK)
+
+    async def ask_for_console(self, request: Request) -> Response:
+        """Tell the front server whether a request may be passed on to the console, and whose it is."""
+        return self._ask(request, Right.CONSOLE)
+
+    def _ask(self, request: Request, right: Right) -> Response:
         session = self.desk.session(request)
-        check_passed_on(request, session)
+        check_passed_on(request, session, right)
         return Response(status_code=204, headers={"X-Bpci-User": session.name, "X-Bpci-Role": session.role.value})
 
     async def style(self, _request: Request) -> Response:
@@ -237,7 +251,7 @@ def web_app(face: WebFace) -> Starlette:
             error = FormatError("there is nothing at this path", code="format.path")
         if not isinstance(error, BpciError):
             error = BpciError("the page could not be made", hint="The journal of bpci-web has the reason.")
-        if request.url.path == "/_auth":
+        if request.url.path.startswith("/_auth/"):
             return Response(status_code=401 if error.code == "access.session" else 403)
         if error.code == "access.session" and request.method == "GET":
             return RedirectResponse("/sign-in", 303)
@@ -245,7 +259,10 @@ def web_app(face: WebFace) -> Starlette:
         return _with_wait(pages.page("error.html", None, request.url.path, values, status=status_of(error)), error)
 
     handlers = dict.fromkeys((BpciError, HTTPException, Exception), refuse)
-    return Starlette(routes=face.routes(), exception_handlers=handlers, middleware=[Middleware(_Noted, desk=desk)])
+    app = Starlette(routes=face.routes(), exception_handlers=handlers, middleware=[Middleware(_Noted, desk=desk)])
+    # A path with a slash too many would be led to where nobody listens: this process knows nothing of TLS.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Noted:

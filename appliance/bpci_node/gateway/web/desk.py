@@ -187,24 +187,20 @@ def check_origin(request: Request) -> None:
         raise AccessError("this request does not come from a page of this machine", code="access.origin")
 
 
-def check_passed_on(request: Request, session: Session) -> None:
+def check_passed_on(request: Request, session: Session, right: Right) -> None:
     """Check a request that the front server is about to pass on to another program on this machine.
 
+    Args:
+        right: what the program asked takes at least; whatever is no plain look takes :attr:`Right.OPERATE` as well.
     Raises:
         AccessError: ``access.role``, ``access.origin``.
     """
-    method = request.headers.get("x-original-method", "")
-    path = urlsplit(request.headers.get("x-original-uri", "")).path
-    if path.startswith("/console/"):
-        require(session.role, Right.CONSOLE)
-        if "upgrade" in request.headers.get("x-original-connection", "").lower():
-            check_origin(request)
-        return
-    if method in _SAFE:
-        require(session.role, Right.LOOK)
-        return
-    require(session.role, Right.OPERATE)
-    check_origin(request)
+    require(session.role, right)
+    is_look = request.headers.get("x-original-method", "") in _SAFE
+    if not is_look:
+        require(session.role, Right.OPERATE)
+    if not is_look or request.headers.get("x-original-upgrade", ""):
+        check_origin(request)
 
 
 async def read_form(request: Request, names: tuple[str, ...]) -> dict[str, str]:
