@@ -25,6 +25,7 @@ HASH_FORM = (
 """yescrypt or SHA-512 in the form of crypt(5): what Debian and Ubuntu check, and nothing weaker."""
 
 _TURN = threading.Lock()
+"""Held around each call: crypt(3) answers in one place for all threads, so one would get another's hash."""
 
 
 def check_password(password: str) -> None:
@@ -63,8 +64,9 @@ def hash_password(password: str) -> str:
     check_password(password)
     library = _libcrypt()
     salt = os.urandom(16)
-    setting = library.crypt_gensalt(b"$y$", 0, salt, len(salt))
-    hashed = library.crypt(password.encode(), setting) if setting else None
+    with _TURN:
+        setting = library.crypt_gensalt(b"$y$", 0, salt, len(salt))
+        hashed = library.crypt(password.encode(), setting) if setting else None
     text = (hashed or b"").decode("ascii", "replace")
     if not re.fullmatch(HASH_FORM, text):
         raise HostError("the system's libcrypt makes no yescrypt hash", code="host.crypt", hint="Install libcrypt1.")
@@ -79,7 +81,7 @@ def verify_password(password: str, hashed: str) -> None:
         HostError: as :func:`hash_password`.
     """
     library = _libcrypt()
-    with _TURN:  # crypt(3) answers in one place for all threads
+    with _TURN:
         found = library.crypt(password.encode(), hashed.encode()) or b""
     if not hmac.compare_digest(found, hashed.encode()):
         raise AccessError("name or password is wrong", code="access.sign_in", hint="Try again, or ask the owner.")
