@@ -5,8 +5,9 @@ and what the node knows of its network. The journal of entries begins anew, its 
 earlier instance may have given; bundles begin anew under a higher instance number, and the node seals none before the
 ledger has that instance. Guards of what this machine signed about blocks and windows stay.
 
-Invariants: the new state lies beside the old one, whole and synced, before anything moves; the old one is moved aside,
-never deleted; a restore that was killed is begun again and ends the same. The node must not run.
+Invariants: the new state lies beside the old one, whole and synced, before anything moves; the two change places in one
+step, so that there is no moment without guards; the old one is moved aside, never deleted; a restore that was killed is
+begun again and ends the same. No node gets in meanwhile.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bpci_node.consensus.guard import FileSignGuard
 from bpci_node.errors import RefusedError, StorageError
 from bpci_node.runtime.backup.contents import CARRIED, CONFIGURATION, DATABASE, Manifest
-from bpci_node.store.database import DirectoryLock, full_error, translated
+from bpci_node.store.database import full_error, translated
 from bpci_node.store.durable_file import replace_file, sync_path
 from bpci_node.store.journal_row import SEQ_BITS, terms_check
 from bpci_node.store.losses import gap_hash
+from bpci_node.store.state_directory import exchange, held
 
 MARGIN = 1 << 40
 """Arrival numbers that are left out: three years of 10,000 a second may have come after the backup."""
@@ -34,6 +37,8 @@ _JOURNAL = ("waiting", "gone", "cancellations", "bundles", "sealed_nonces", "epo
 _OF_SET_UP = tuple(f"{CONFIGURATION}/{name}" for name in ("settings.toml", "node.toml", "network.json", "backup.toml"))
 _BOUND = ("arrivals-", "bundles-")
 """Beginnings of names of guards that belong to a journal, and stay with the old one."""
+_UNFINISHED = "unfinished"
+"""Stands in a new state until it is whole: what has it is of no use to anybody."""
 
 
 def require_restorable(manifest: Manifest, state_dir: Path, *, takes_over: bool) -> None:
@@ -57,7 +62,7 @@ def require_restorable(manifest: Manifest, state_dir: Path, *, takes_over: bool)
             hint="Choose a later snapshot, or repair the database with 'bpci node repair'.",
             height=manifest.ledger.height,
         )
-    if remembered is None and not takes_over:
+    if (remembered is None or remembered[0] < manifest.ledger.height) and not takes_over:
         raise RefusedError(
             f"the backup's ledger was made by its own machine up to block {manifest.ledger.height}; if anybody holds"
             " later blocks, going on from here would contradict them",
@@ -74,7 +79,8 @@ def require_stopped(state_dir: Path) -> None:
         StorageError: one does (``storage.locked``).
     """
     if state_dir.is_dir():
-        DirectoryLock(state_dir).release()
+        with held(state_dir):
+            pass
 
 
 def put_in_place(tree: Path, manifest: Manifest, state_dir: Path, *, now_ms: int) -> Path | None:
@@ -88,33 +94,57 @@ def put_in_place(tree: Path, manifest: Manifest, state_dir: Path, *, now_ms: int
         StorageError: a node runs (``storage.locked``), or the disk is full or failed.
     """
     new = state_dir.with_name(state_dir.name + ".restored")
-    require_stopped(state_dir)
-    try:
-        shutil.rmtree(new, ignore_errors=True)
-        state_dir.parent.mkdir(parents=True, exist_ok=True)
-        new.mkdir(mode=0o700)
-        (new / "guard").mkdir(mode=0o700)
-        shutil.copyfile(tree / DATABASE, new / DATABASE)
-        (new / DATABASE).chmod(0o600)
-        _begin_anew(new / DATABASE)
-        _keep_guards(state_dir, new, manifest)
-        _give(state_dir if state_dir.is_dir() else state_dir.parent, new, *new.rglob("*"))
-        for path in (*new.rglob("*"), new):
-            sync_path(path)
-    except OSError as error:
-        shutil.rmtree(new, ignore_errors=True)
-        raise full_error(new) from error
-    old = None
-    if state_dir.is_dir() and any(state_dir.iterdir()):
-        old = state_dir.with_name(
-            f"{state_dir.name}-before-{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%S.%fZ}"
-        )
+    old = state_dir.with_name(f"{state_dir.name}-before-{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%S.%fZ}")
+    with ExitStack() as kept_out:
+        has_old = state_dir.is_dir() and any(state_dir.iterdir())
+        if has_old:
+            kept_out.enter_context(held(state_dir))
+        try:
+            _clear(new, old)
+            state_dir.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _build(tree, manifest, state_dir, new)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            _change_places(new, state_dir, old if has_old else None)
+        except OSError as error:
+            raise full_error(new) from error
+    return old if has_old else None
+
+
+def _clear(new: Path, old: Path) -> None:
+    """Take away what a restore that was cut off has left: what it made, never what was there before it."""
+    if new.is_dir() and not (new / _UNFINISHED).exists():
+        new.rename(old.with_name(f"{old.name}-left"))
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _build(tree: Path, manifest: Manifest, state_dir: Path, new: Path) -> None:
+    new.mkdir(mode=0o700)
+    (new / _UNFINISHED).touch(mode=0o600)
+    (new / "guard").mkdir(mode=0o700)
+    shutil.copyfile(tree / DATABASE, new / DATABASE)
+    (new / DATABASE).chmod(0o600)
+    _begin_anew(new / DATABASE)
+    _keep_guards(state_dir, new, manifest)
+    _give(state_dir if state_dir.is_dir() else state_dir.parent, new, *new.rglob("*"))
+    for path in (*new.rglob("*"), new):
+        sync_path(path)
+    (new / _UNFINISHED).unlink()
+    sync_path(new)
+
+
+def _change_places(new: Path, state_dir: Path, old: Path | None) -> None:
+    if old is None:
+        new.rename(state_dir)  # an empty directory gives way
+    elif exchange(new, state_dir):
+        sync_path(state_dir.parent)
+        new.rename(old)
+    else:
         state_dir.rename(old)
-    elif state_dir.is_dir():
-        state_dir.rmdir()
-    new.rename(state_dir)
+        new.rename(state_dir)
     sync_path(state_dir.parent)
-    return old
 
 
 def _begin_anew(database: Path) -> None:
