@@ -11,12 +11,14 @@ when there are more than :data:`MAX_FILES`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bpci_node.access.accounts import give_to_owner, locked
 from bpci_node.errors import BpciError, ProofError, StorageError
@@ -27,12 +29,14 @@ from bpci_node.primitives.json_text import read_json
 from bpci_node.store.durable_file import sync_path
 
 FILE = "actions.log"
+LOCK = ".actions.lock"
 CONTEXT = "bpci 2026 access action v1"
 MAX_FILE_BYTES = 4 << 20
 MAX_FILES = 8
 """Full ones that are kept besides the one that is written to."""
-MAX_RECORD_BYTES = 4096
 MAX_TEXT = 200
+MAX_RECORD_BYTES = 1 << 14
+"""Six texts of :data:`MAX_TEXT` characters, each of which JSON may write with twelve, and the rest."""
 START = bytes(32)
 """What stands for the record before the first one."""
 _FIELDS = ("v", "n", "time_ms", "who", "role", "source", "what", "about", "result", "previous", "digest")
@@ -102,7 +106,7 @@ class ActionLog:
             ProofError: the end of the log is not as it was written (``access.log``).
         """
         try:
-            with locked(self._directory / ".actions.lock"):
+            with locked(self._directory / LOCK):
                 torn = self._cut_torn()
                 last = self._last()
                 if torn:
@@ -122,11 +126,12 @@ class ActionLog:
             StorageError: the file can't be read (``storage.read``).
         """
         found: list[Record] = []
-        for path in reversed(files_of(self._directory)):
-            lines = _read_file(path).split(b"\n")[:-1]
-            found += [read_record(line) for line in reversed(lines[-(count - len(found)) :])]
-            if len(found) >= count:
-                break
+        with _kept(self._directory) as files:
+            for file in reversed(files):
+                lines = file.read().split(b"\n")[:-1]
+                found += [read_record(line) for line in reversed(lines[-(count - len(found)) :])]
+                if len(found) >= count:
+                    break
         return found
 
     def _write(self, action: Action, last: Record | None, now_ms: int) -> Record:
@@ -152,9 +157,11 @@ class ActionLog:
 
     def _cut_torn(self) -> int:
         """Cut off what follows the last whole line; return how many bytes that were."""
-        if not self._path.exists():
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
             return 0
-        with self._path.open("r+b") as file:
+        with os.fdopen(descriptor, "r+b") as file:
             size = file.seek(0, os.SEEK_END)
             start = max(0, size - MAX_RECORD_BYTES)
             file.seek(start)
@@ -238,26 +245,28 @@ def verify(directory: Path, *, witness: str | None = None) -> Verified:
         StorageError: a file can't be read (``storage.read``).
     """
     first, last, is_witnessed = 0, None, witness is None
-    for record in _records(directory):
-        if last is None:
-            first = record.n
-            is_begin = record.n == 1 and record.previous == START
-            if not is_begin and len(files_of(directory)) <= MAX_FILES:
-                raise ProofError("the log of actions does not begin where it should", code="access.log")
-        elif (record.n, record.previous) != (last.n + 1, last.digest):
-            raise ProofError(
-                f"record {record.n} of the log of actions does not follow record {last.n}", code="access.log"
-            )
-        last = record
-        is_witnessed = is_witnessed or record.digest.hex() == witness
+    with _kept(directory) as files:
+        count = sum(file.name != FILE for file in files)
+        for record in _records(files):
+            if last is None:
+                first = record.n
+                is_begin = record.n == 1 and record.previous == START
+                if not is_begin and count < MAX_FILES:
+                    raise ProofError("the log of actions does not begin where it should", code="access.log")
+            elif (record.n, record.previous) != (last.n + 1, last.digest):
+                raise ProofError(
+                    f"record {record.n} of the log of actions does not follow record {last.n}", code="access.log"
+                )
+            last = record
+            is_witnessed = is_witnessed or record.digest.hex() == witness
     if not is_witnessed:
         raise ProofError("the log of actions has no record of this digest: it was cut off", code="access.log")
     return Verified(first, 0 if last is None else last.n, START if last is None else last.digest)
 
 
-def _records(directory: Path) -> Iterator[Record]:
-    for path in files_of(directory):
-        *lines, rest = _read_file(path).split(b"\n")
+def _records(files: list[_Kept]) -> Iterator[Record]:
+    for file in files:
+        *lines, rest = file.read().split(b"\n")
         for line in lines:
             yield read_record(line)
         if rest:
@@ -268,10 +277,52 @@ def _records(directory: Path) -> Iterator[Record]:
             )
 
 
-def _read_file(path: Path) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A file of the log, as long as it was when it was opened."""
+
+    path: Path
+    file: BinaryIO
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def read(self) -> bytes:
+        try:
+            return self.file.read(self.size)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+
+@contextmanager
+def _kept(directory: Path) -> Iterator[list[_Kept]]:
+    """Open the files of the log, the oldest first, as they are between two records; later ones are not seen."""
+    with ExitStack() as stack:
+        try:
+            with _no_writer(directory):
+                opened = [(path, stack.enter_context(path.open("rb"))) for path in files_of(directory)]
+                files = [_Kept(path, file, os.fstat(file.fileno()).st_size) for path, file in opened]
+        except OSError as error:
+            raise _unreadable(directory, error) from error
+        yield files
+
+
+@contextmanager
+def _no_writer(directory: Path) -> Iterator[None]:
+    """Hold those who write off; nothing is made for that, since a copy or a disk that takes nothing has no writer."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StorageError(
-            f"cannot read {path}: {error.strerror}", code="storage.read", hint="Run it as root."
-        ) from error
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot read {path}: {error.strerror}", code="storage.read", hint="Run it as root.")

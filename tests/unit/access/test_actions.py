@@ -1,8 +1,10 @@
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -91,6 +93,76 @@ def test_it_goes_on_in_a_new_file_and_the_oldest_goes(
     assert found.first > 1
     assert found.last == 35
     assert len(log.newest(7)) == 7
+
+
+def test_a_kill_between_two_files_is_no_alarm_and_a_file_taken_out_is(
+    log: ActionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(actions, "MAX_FILES", 2)
+    for number in range(30):
+        log.append(action(), now_ms=3000 + number)
+    oldest, _, current = actions.files_of(tmp_path)
+    # As a writer leaves it that is killed before the new file's first record.
+    current.rename(tmp_path / f"actions-{log.newest(1)[0].n:012}.log")
+    oldest.unlink()
+    assert verify(tmp_path).last == 35
+    log.append(action(), now_ms=4000)
+    assert verify(tmp_path).last == 36
+    actions.files_of(tmp_path)[0].unlink()
+    with pytest.raises(ProofError, match="does not begin"):
+        verify(tmp_path)
+
+
+def test_a_record_that_is_being_written_is_waited_for(log: ActionLog, tmp_path: Path) -> None:
+    whole = (tmp_path / FILE).read_bytes()
+    found: list[object] = []
+
+    def look() -> None:
+        try:
+            found.append(verify(tmp_path).last)
+        except ProofError as error:
+            found.append(error)
+
+    with (tmp_path / actions.LOCK).open("rb") as lock, (tmp_path / FILE).open("wb") as file:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        file.write(whole[:-10])
+        file.flush()
+        looking = threading.Thread(target=look)
+        looking.start()
+        looking.join(0.2)
+        assert found == []
+        file.write(whole[-10:])
+    looking.join()
+    assert found == [5]
+
+
+def test_a_copy_that_can_not_be_written_to_is_verified_all_the_same(log: ActionLog, tmp_path: Path) -> None:
+    (tmp_path / actions.LOCK).unlink()
+    before = sorted(tmp_path.iterdir())
+    assert (verify(tmp_path).last, len(log.newest(9))) == (5, 5)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_longest_record_is_read_again(log: ActionLog, tmp_path: Path) -> None:
+    longest = "\N{SMILING FACE WITH HORNS}" * 300
+    texts = dict.fromkeys(("who", "role", "source", "what", "about", "result"), longest)
+    for _ in range(2):
+        log.append(Action(**texts), now_ms=(1 << 63) - 1)
+    assert (tmp_path / FILE).stat().st_size > 2 * 6 * 12 * actions.MAX_TEXT
+    assert verify(tmp_path).last == 7
+
+
+def test_a_link_in_place_of_the_log_is_not_followed(tmp_path: Path) -> None:
+    """Root appends in a directory that belongs to the sign-in service."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("whole line\nno end")
+    directory = tmp_path / "d"
+    directory.mkdir()
+    (directory / FILE).symlink_to(elsewhere)
+    with pytest.raises(StorageError):
+        ActionLog(directory).append(action(), now_ms=1)
+    assert elsewhere.read_text() == "whole line\nno end"
 
 
 def test_text_from_outside_can_not_draw_on_a_terminal_nor_grow(log: ActionLog) -> None:
