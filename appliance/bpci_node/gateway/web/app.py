@@ -109,7 +109,7 @@ class WebFace:
         session, _ = await self._form(request, ())
         self.desk.sessions.end(request.cookies.get(COOKIE, ""))
         source = address_of(request)
-        await self.desk.record(Action(session.name, session.role.value, source, "sign_out", "", "done"))
+        await self.desk.note(Action(session.name, session.role.value, source, "sign_out", "", "done"))
         reply = RedirectResponse("/sign-in", 303)
         reply.delete_cookie(COOKIE, secure=True, httponly=True, samesite="strict")
         return reply

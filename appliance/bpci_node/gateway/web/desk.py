@@ -24,7 +24,7 @@ from bpci_node.access.roles import Right, require
 from bpci_node.access.sessions import Session, Sessions
 from bpci_node.access.throttle import ACCOUNT_SECONDS, ADDRESS_SECONDS, Throttle
 from bpci_node.errors import AccessError, BpciError, FormatError, LimitError, StorageError
-from bpci_node.gateway.limits import source_of
+from bpci_node.gateway.limits import RateLimit, source_of
 from bpci_node.setup.password import verify_password
 
 log = logging.getLogger("bpci.web")
@@ -35,6 +35,11 @@ MAX_FORM_BYTES, MAX_FIELD = 4096, 300
 FORM_SECONDS = 15.0
 WAITING = 16
 """Passwords that are checked or wait for it, at most."""
+ACTIONS_PER_SECOND, ACTIONS_BURST = 0.1, 60
+"""Of one account, refused ones included: nobody may write what was done before out of the log, which is bounded."""
+MAX_NOTICES = 20
+NOBODY = "?"
+"""Stands in the log for a name that no account has: it may be a password in the wrong field."""
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -48,6 +53,7 @@ class Desk:
         self.log = ActionLog(directory)
         self.last_request = time.monotonic()
         self._addresses, self._names = Throttle(ADDRESS_SECONDS), Throttle(ACCOUNT_SECONDS)
+        self._actions = RateLimit(ACTIONS_PER_SECOND, ACTIONS_BURST, code="limit.requests", what="actions")
         self._turn, self._waiting = asyncio.Lock(), 0
 
     def accounts(self) -> Accounts:
@@ -78,20 +84,23 @@ class Desk:
         """
         check_origin(request)
         form = await read_form(request, ("name", "password"))
-        name, source = form["name"].strip().lower(), address_of(request)
+        name, source, accounts = form["name"].strip().lower(), address_of(request), self.accounts()
         try:
             now = time.monotonic()
             self._addresses.take(source_of(source), now=now)
             self._names.take(name, now=now)
-            account = await self._verify(name, form["password"])
+            account = await self._verify(accounts, name, form["password"])
         except (AccessError, LimitError) as error:
-            # The address first: what comes after it was typed by a stranger. fail2ban reads this line.
-            log.warning("sign-in refused from %s: %s %s", source, error.code, json.dumps(name[:40]))
-            await self._note(Action(name, "none", source, "sign_in", "", error.code))
+            shown = name if name in accounts.by_name else NOBODY
+            # fail2ban reads this line.
+            log.warning("sign-in refused from %s: %s %s", source, error.code, json.dumps(shown))
+            await self.note(Action(shown, "none", source, "sign_in", "", error.code))
             raise
         self._addresses.forgive(source_of(source))
         self._names.forgive(name)
-        await self._note(Action(name, account.role.value, source, "sign_in", "", "done"))
+        await self.note(Action(name, account.role.value, source, "sign_in", "", "done"))
+        # Whoever signs in anew has done with the session before, which nobody could end any more.
+        self.sessions.end(request.cookies.get(COOKIE, ""))
         return self.sessions.begin(account, now=time.monotonic())
 
     def throttle(self, name: str) -> None:
@@ -102,8 +111,7 @@ class Desk:
         """
         self._names.take(name, now=time.monotonic())
 
-    async def _verify(self, name: str, password: str) -> account_file.Account:
-        accounts = self.accounts()
+    async def _verify(self, accounts: Accounts, name: str, password: str) -> account_file.Account:
         if not accounts.by_name:
             raise AccessError("nobody can sign in yet", code="access.sign_in", hint="Add an account: bpci access add.")
         found = accounts.by_name.get(name)
@@ -130,9 +138,11 @@ class Desk:
 
         Raises:
             AccessError: the role may not (``access.role``); that is recorded too.
+            LimitError: too many actions of this account (``limit.requests``).
             StorageError: it can't be recorded, and is not done (``storage.write``).
         """
         session = self.session(request)
+        self._count(session)
         who = (session.name, session.role.value, address_of(request), what, about)
         try:
             require(session.role, right)
@@ -143,11 +153,24 @@ class Desk:
         try:
             told = await do()
         except BpciError as error:
+            self._tell(session, f"{error.message}. {error.hint or ''}".strip(), is_good=False)
             await self.record(Action(*who, error.code))
-            session.notices.append((False, f"{error.message}. {error.hint or ''}".strip()))
             return
+        # Told even where the log takes nothing any more: it was done.
+        self._tell(session, told, is_good=True)
         await self.record(Action(*who, "done"))
-        session.notices.append((True, told))
+
+    def _count(self, session: Session) -> None:
+        try:
+            self._actions.take(session.name)
+        except LimitError as error:
+            raise LimitError(
+                "too many actions of this account", code=error.code, hint=error.hint, **error.details
+            ) from error
+
+    @staticmethod
+    def _tell(session: Session, text: str, *, is_good: bool) -> None:
+        session.notices = [*session.notices, (is_good, text)][-MAX_NOTICES:]
 
     async def record(self, action: Action) -> None:
         """Add to the log of actions, and to the journal with the record's digest.
@@ -160,8 +183,8 @@ class Desk:
         row = json.dumps([action.who, action.role, action.source, action.what, action.about, action.result])
         log.info("action %d %s %s", record.n, row, record.digest.hex())
 
-    async def _note(self, action: Action) -> None:
-        """Record what must be possible even when the disk is full: signing in, which is how one comes to mend that."""
+    async def note(self, action: Action) -> None:
+        """Record what must be possible even when the disk is full: to sign in, as who comes to mend that, and out."""
         try:
             await self.record(action)
         except (StorageError, BpciError) as error:

@@ -14,8 +14,9 @@ from bpci_node.access import accounts, actions
 from bpci_node.access.accounts import Accounts
 from bpci_node.access.roles import Role
 from bpci_node.access.throttle import FREE
+from bpci_node.errors import StorageError
 from bpci_node.gateway.web.app import WebFace, web_app
-from bpci_node.gateway.web.desk import Desk
+from bpci_node.gateway.web.desk import ACTIONS_BURST, Desk
 from bpci_node.gateway.web.pages import Pages
 from bpci_node.gateway.web.sources import Sources
 from bpci_node.setup.password import hash_password
@@ -96,7 +97,29 @@ def test_a_wrong_name_and_a_wrong_password_look_the_same(client: Client, desk: D
     wrong = [sign_in(client, "ada", "wrong"), sign_in(client, "nobody", PASSWORD)]
     assert [reply.status_code for reply in wrong] == [401, 401]
     assert wrong[0].text == wrong[1].text
-    assert results(desk) == [("ada", "sign_in", "access.sign_in"), ("nobody", "sign_in", "access.sign_in")]
+    assert results(desk) == [("ada", "sign_in", "access.sign_in"), ("?", "sign_in", "access.sign_in")]
+
+
+def test_a_password_in_the_field_of_the_name_is_kept_nowhere(
+    client: Client, desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(FREE + 1):
+        sign_in(client, PASSWORD, "")
+    assert results(desk)[-1] == ("?", "sign_in", "limit.sign_in")
+    assert 'sign-in refused from 192.0.2.1: limit.sign_in "?"' in caplog.messages
+    for word in PASSWORD.split():
+        assert word not in "".join(path.read_text() for path in actions.files_of(desk.directory))
+        assert word not in caplog.text
+
+
+def test_signing_in_anew_ends_the_session_before(client: Client) -> None:
+    sign_in(client, "ada")
+    before = client.cookies["__Host-bpci"]
+    again = {"name": "ada", "password": PASSWORD}
+    assert client.post("/sign-in", data=again, headers=FROM_HERE).status_code == 303
+    assert client.get("/_auth/look").status_code == 403, "signed in, and no method that is a look was named"
+    client.cookies.clear()
+    assert client.get("/_auth/look", headers={"Cookie": f"__Host-bpci={before}"}).status_code == 401
 
 
 def test_another_site_can_not_sign_anybody_in(client: Client) -> None:
@@ -230,6 +253,42 @@ def test_signing_out_ends_the_session(client: Client) -> None:
     assert send(client, "/sign-out").status_code == 303
     client.cookies.clear()
     assert client.get("/_auth/look", headers={"Cookie": f"__Host-bpci={token}"}).status_code == 401
+
+
+def test_who_may_only_look_can_not_write_the_log_full(
+    client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk._actions, "_per_second", 1e-6)  # however slow this machine is
+    sign_in(client, "eve")
+    found = [send(client, "/actions/drain").status_code for _ in range(ACTIONS_BURST + 2)]
+    assert found == [403] * ACTIONS_BURST + [429] * 2
+    assert len(results(desk)) == 1 + ACTIONS_BURST
+    sign_in(client, "bob")
+    assert send(client, "/actions/drain").status_code == 303, "others are not held up"
+
+
+def test_on_a_full_disk_what_was_done_is_told_and_people_get_out(
+    client: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log takes the beginning of an action, and nothing more."""
+    sign_in(client, "ada")
+    append, taken = desk.log.append, []
+
+    def full(action: actions.Action, *, now_ms: int) -> actions.Record:
+        taken.append(action.result)
+        if len(taken) > 1:
+            raise StorageError("cannot write the log of actions: No space left on device", code="storage.write")
+        return append(action, now_ms=now_ms)
+
+    monkeypatch.setattr(desk.log, "append", full)
+    reply = send(client, "/accounts/remove", name="bob")
+    assert (reply.status_code, taken) == (507, ["begun", "done"])
+    assert "Account bob: done." in client.get("/accounts").text
+    assert send(client, "/accounts/remove", name="eve").status_code == 507
+    assert set(desk.accounts().by_name) == {"ada", "eve"}, "what can't be recorded is not done"
+    reply = send(client, "/sign-out")
+    assert (reply.status_code, reply.headers["location"]) == (303, "/sign-in")
+    assert "max-age=0" in reply.headers["set-cookie"].lower()
 
 
 @pytest.mark.parametrize(

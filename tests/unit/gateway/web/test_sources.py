@@ -110,6 +110,7 @@ def test_whatever_it_says_wrongly_is_an_error_of_ours(
 def test_figures_of_backup_and_updates_are_read_and_anything_else_is_not(tmp_path: Path) -> None:
     text = (
         "# HELP x y\nbpci_backup_failed 0\nbpci_backup_last_success_timestamp_seconds 1.7953e9\nother 1\nbpci_bad x\n"
+        "bpci_update_pending 1e999\n"
     )
     (tmp_path / "bpci_backup.prom").write_text(text)
     (tmp_path / "bpci_update.prom").write_text("bpci_reboot_required 1\n")
@@ -118,6 +119,7 @@ def test_figures_of_backup_and_updates_are_read_and_anything_else_is_not(tmp_pat
         "bpci_backup_failed": 0.0,
         "bpci_backup_last_success_timestamp_seconds": 1.7953e9,
         "bpci_reboot_required": 1.0,
+        "bpci_update_pending": 0.0,
     }
     for name in ("node", "health", "earnings"):
         assert (parts[name].value, parts[name].reason) == (None, "the node is not there")
