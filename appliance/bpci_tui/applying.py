@@ -16,9 +16,11 @@ from bpci_tui.services import Services
 
 REACHED = {
     "yes": "yes",
-    "no": "NO. Forward TCP port 8545 of your router to this machine, then register again.",
+    "no": "NO. Forward TCP port 8545 of your router to this machine, then 'sudo bpci registry register-node'.",
     "unknown": "nobody to ask: this ledger lives on this machine",
 }
+
+LATER = "'sudo bpci hardware measure', then 'sudo bpci hardware report --register', say what this machine can carry."
 
 
 def take_up(draft: Draft, system: System) -> str:
@@ -59,6 +61,9 @@ def make_run(services: Services, draft: Draft, plan: Plan, say: Callable[[str], 
 def result_rows(done: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what set-up ended with, as labels and values for a person."""
     rows = [("Address", url) for url in done["urls"]] or [("Address", "none yet: the network gave none")]
+    if done["web"] is not None:
+        rows += [("Browser", f"{url}, as {done['owner']}") for url in done["web"]["urls"][:1]]
+        rows.append(("Authority", done["web"]["fingerprint"]))
     if done["ssh"]:
         rows += [("SSH", f"ssh {done['owner']}@{address}") for address in done["addresses"][:1]]
     rows += [
@@ -67,5 +72,6 @@ def result_rows(done: dict[str, Any]) -> list[tuple[str, str]]:
         ("Ledger", done["ledger"][:60]),
         ("Hardware", f"{done['hardware']['verdict']} (profile {done['hardware']['profile']})"),
         ("Reachable", REACHED[done["reachable"]]),
+        ("Later", LATER),
     ]
     return rows

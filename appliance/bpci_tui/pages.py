@@ -38,7 +38,9 @@ def lines_of(state: State) -> list[str]:
         lines += [
             _row("Node", f"{node['name']} ({node['type']}), version {state.status['version']}"),
             _row("Health", "ready" if not state.obstacles else "NOT READY: " + "; ".join(state.obstacles)),
-            _row("Registered", "yes" if node["registered"] else "NO: signed in, run 'sudo bpci registry register'"),
+            _row(
+                "Registered", "yes" if node["registered"] else "NO: signed in, run 'sudo bpci registry register-node'"
+            ),
             _row("Identity", node["did"]),
             _row("Account", node["account"]),
             _row("Ledger", str(ledger["id"]).partition(":")[0] + f" ({ledger['mode']})"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from contextlib import suppress
@@ -17,6 +16,7 @@ from bpci_node.host.result import Verdict
 from bpci_node.network.wire import bytes_of
 from bpci_node.primitives.json_text import read_json
 from bpci_node.primitives.record import load_record
+from bpci_node.runtime.alerts.rendering import TEST_ALERT, WATCHDOG
 from bpci_node.runtime.doctor.clock import CLOCK
 from bpci_node.runtime.doctor.disk import DISK
 from bpci_node.runtime.doctor.follower import FOLLOWER
@@ -35,6 +35,7 @@ MAX_TIME = 2**63
 """Later than any moment of ledger time, microseconds."""
 ALERTS_PORT = 9093
 """Of Alertmanager, on this machine."""
+ALERTS = "/alerts/api/v2/alerts?active=true&silenced=false&inhibited=false"
 FIGURES = "/var/lib/prometheus/node-exporter"
 EXAMINATIONS = (DISK, MEMORY, NODE_UNIT, CLOCK, GUARD, TOKEN, FOLLOWER)
 """Those that need no right, no configuration and no HTTP client."""
@@ -97,13 +98,22 @@ def read_upkeep(system: System, *, alerts_port: int = ALERTS_PORT, now: float | 
         found.append("an update waits")
     if update.get("bpci_reboot_required"):
         found.append("a restart is due")
-    try:
-        alerts = json.loads(_fetch(alerts_port, "/api/v2/alerts?active=true&silenced=false") or b"null")
-    except (ValueError, RecursionError):
-        alerts = None
-    if isinstance(alerts, list):
-        found.append(f"{len(alerts)} alert{'s' if len(alerts) != 1 else ''}" if alerts else "no alerts")
+    names = _alerts(alerts_port)
+    if names is not None:
+        count = sum(name not in (WATCHDOG, TEST_ALERT) for name in names)
+        # The watchdog always fires: without it nobody says what is wrong, as in the first minutes after a start.
+        quiet = "no alerts" if WATCHDOG in names else "alerts not watched yet"
+        found.append(f"{count} alert{'s' if count != 1 else ''}: 'bpci alerts list'" if count else quiet)
     return tuple(found)
+
+
+def _alerts(port: int) -> list[str] | None:
+    """Return the names of the alerts that fire and that nothing explains; ``None`` where nobody knows them."""
+    try:
+        value = read_json(_fetch(port, ALERTS), max_bytes=REPLY_BYTES, allow_fractions=True)
+        return [str(item["labels"]["alertname"]) for item in value]
+    except (FormatError, KeyError, TypeError):
+        return None
 
 
 def _figures(system: System, name: str) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
@@ -23,16 +24,18 @@ class Done(StepScreen):
     def body(self) -> ComposeResult:
         """Yield what set-up ended with."""
         done: dict[str, Any] = self.wizard.result
-        lines = Text()
         if done.get("restart"):
-            lines.append("The system is on its disk now.\n\n", style="bold")
+            lines = Text().append("The system is on its disk now.\n\n", style="bold")
             lines.append("Take the medium out, then press Enter: the machine restarts and set-up goes on by itself.")
             yield Static(lines)
             return
-        lines.append("This node is set up and registered.\n\n", style="bold")
+        rows = Table.grid(padding=(0, 1))
+        rows.add_column(style="bold", width=10)
+        rows.add_column(overflow="fold")
         for label, value in result_rows(done):
-            lines.append(f"{label:<11}", style="bold").append(f"{value}\n")
-        yield Static(lines)
+            rows.add_row(label, value)
+        yield Static(Text("This node is set up and registered.\n", style="bold"))
+        yield Static(rows)
 
     def submit(self) -> None:
         """Leave to the console, or restart from the new disk."""

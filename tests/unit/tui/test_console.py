@@ -290,7 +290,7 @@ def test_upkeep_is_shown_from_what_backups_updates_and_alerts_leave(machine: Sim
     machine.system.write(f"{FIGURES}/bpci_update.prom", "bpci_update_pending 1\nbpci_reboot_required 1\n")
     with serving(_Alerts) as port:
         found = read_upkeep(machine.system, alerts_port=port, now=1000 + 5 * 3600)
-    assert found == ("backup 5 h ago", "an update waits", "a restart is due", "2 alerts")
+    assert found == ("backup 5 h ago", "an update waits", "a restart is due", "2 alerts: 'bpci alerts list'")
     machine.system.write(f"{FIGURES}/bpci_backup.prom", "bpci_backup_failed 1\n")
     assert read_upkeep(machine.system, alerts_port=machine.port)[0] == "BACKUP FAILED"
     assert "BACKUP FAILED; 2 alerts" in "\n".join(
@@ -298,12 +298,34 @@ def test_upkeep_is_shown_from_what_backups_updates_and_alerts_leave(machine: Sim
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["BpciWatchdog", "BpciAlertTest"], "no alerts"),
+        (["BpciWatchdog", "BpciDiskFull"], "1 alert: 'bpci alerts list'"),
+        ([], "alerts not watched yet"),
+    ],
+    ids=["well", "one", "starting"],
+)
+def test_what_always_fires_is_no_alert(
+    machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, names: list[str], told: str
+) -> None:
+    monkeypatch.setattr(_Alerts, "names", names)
+    with serving(_Alerts) as port:
+        assert read_upkeep(machine.system, alerts_port=port) == (told,)
+
+
 class _Alerts(BaseHTTPRequestHandler):
+    """Answers where Alertmanager answers behind the prefix that its unit gives it."""
+
+    names = ("BpciWatchdog", "BpciDiskFull", "BpciUnitFailed")
+
     def do_GET(self) -> None:
-        assert self.path.startswith("/api/v2/alerts?active=true")
-        self.send_response(200)
+        is_there = self.path.startswith("/alerts/api/v2/alerts?active=true")
+        self.send_response(200 if is_there else 404)
         self.end_headers()
-        self.wfile.write(b"[{}, {}]")
+        found = [{"labels": {"alertname": name}} for name in self.names]
+        self.wfile.write(json.dumps(found).encode() if is_there else b"404 page not found")
 
     def log_message(self, *_arguments: object) -> None:
         pass

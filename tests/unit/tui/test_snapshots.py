@@ -21,6 +21,7 @@ DONE = {
     "ssh": True,
     "hardware": {"profile": "dev", "verdict": "pass"},
     "reachable": "no",
+    "web": {"urls": ["https://192.0.2.7/"], "fingerprint": ":".join(["AB", "12"] * 16)},
 }
 
 
