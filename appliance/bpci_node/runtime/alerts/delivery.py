@@ -7,6 +7,7 @@ import json
 import smtplib
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from email.message import EmailMessage
 from urllib.parse import urlsplit
 
@@ -23,8 +24,8 @@ _PRIORITY = {"info": 3, "warning": 4, "critical": 5}
 _TAG = {"info": "information_source", "warning": "warning", "critical": "rotating_light"}
 
 
-def deliver(receiver: Receiver, message: Message, body: bytes) -> None:
-    """Deliver a notification.
+def deliver(receiver: Receiver, message: Message, body: bytes) -> str | None:
+    """Deliver a notification; return why not everybody behind the receiver got it, ``None`` if all did.
 
     Args:
         message: what a person reads of it.
@@ -34,7 +35,7 @@ def deliver(receiver: Receiver, message: Message, body: bytes) -> None:
     """
     match receiver:
         case Mail():
-            _send_mail(receiver, message)
+            return _send_mail(receiver, message)
         case Webhook():
             _request("POST", receiver.url, content=body, token=receiver.token)
         case Ntfy():
@@ -42,6 +43,7 @@ def deliver(receiver: Receiver, message: Message, body: bytes) -> None:
             _request("POST", receiver.url, content=content, token=receiver.token)
         case DeadMan():
             _request("GET", receiver.url, content=None, token=None)
+    return None
 
 
 def ntfy_message(receiver: Ntfy, message: Message) -> dict[str, object]:
@@ -72,7 +74,7 @@ def mail_message(receiver: Mail, message: Message) -> EmailMessage:
     return letter
 
 
-def _send_mail(receiver: Mail, message: Message) -> None:
+def _send_mail(receiver: Mail, message: Message) -> str | None:
     where = f"the mail server {receiver.server} port {receiver.port}"
     context = ssl.create_default_context()
     try:
@@ -82,12 +84,17 @@ def _send_mail(receiver: Mail, message: Message) -> None:
             )
         else:
             connection = smtplib.SMTP(receiver.server, receiver.port, timeout=TIMEOUT_SECONDS)
-        with connection:
+        try:
             if receiver.security == "starttls":
                 connection.starttls(context=context)
             if receiver.user is not None and receiver.password is not None:
                 connection.login(receiver.user, receiver.password)
-            connection.send_message(mail_message(receiver, message), receiver.sender, list(receiver.to))
+            refused = connection.send_message(mail_message(receiver, message), receiver.sender, list(receiver.to))
+            # The server has taken the letter: a farewell that fails is no reason to send it again and again.
+            with suppress(smtplib.SMTPException, OSError):
+                connection.quit()
+        finally:
+            connection.close()
     except smtplib.SMTPAuthenticationError as error:
         raise _failed(f"{where} refused user or password (status {error.smtp_code})") from error
     except smtplib.SMTPRecipientsRefused as error:
@@ -102,6 +109,7 @@ def _send_mail(receiver: Mail, message: Message) -> None:
         raise _failed(f"no trusted TLS connection to {where}: {error.reason}") from error
     except (OSError, UnicodeError) as error:
         raise _failed(f"{where} could not be reached: {getattr(error, 'strerror', None) or 'no answer'}") from error
+    return f"{where} refused {len(refused)} of {len(receiver.to)} recipients" if refused else None
 
 
 def _request(method: str, url: str, *, content: bytes | None, token: str | None) -> None:

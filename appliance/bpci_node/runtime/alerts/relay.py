@@ -70,22 +70,21 @@ class _Handler(BaseHTTPRequestHandler):
         test_id = None
         if alerts[0].labels.get("alertname") == TEST_ALERT:
             test_id = alerts[0].labels.get("test_id")
-        reason = None
+        reason = rest = None
         try:
-            deliver(receiver, compose(alerts, socket.gethostname()), body)
+            rest = deliver(receiver, compose(alerts, socket.gethostname()), body)
         except UnreachableError as error:
             reason = error.message
         now_ms = time.time_ns() // 1_000_000
         try:
-            records.note(self._directory, name, now_ms=now_ms, reason=reason, test_id=test_id)
+            records.note(self._directory, name, now_ms=now_ms, reason=reason or rest, test_id=test_id)
         except OSError as error:
             # On a full disk people must be told all the same, and once.
             self.log_error("what became of %s is not recorded: %s", name, error.strerror)
-        if reason is None:
-            self._answer(200, "delivered")
-        else:
-            self.log_error("%s: %s", name, reason)
-            self._answer(503, reason)
+        if reason or rest:
+            self.log_error("%s: %s", name, reason or rest)
+        # What somebody took is not tried again for the others: it would come to him each time.
+        self._answer(200 if reason is None else 503, reason or "delivered")
 
     def _answer(self, status: int, text: str) -> None:
         data = (text + "\n").encode()

@@ -51,7 +51,8 @@ def alertmanager_config(config: AlertsConfig) -> bytes:
         "receiver": NOBODY,
         "group_by": ["alertname", "receiver", "test_id"],
         "group_wait": "0s",
-        "group_interval": "10s",
+        # Also how long one delivery may take, which is then tried again: a slow mail server gets it once.
+        "group_interval": "2m",
         "routes": [
             {"matchers": [f'receiver="{receiver_id(item)}"'], "receiver": _test_name(item)} for item in config.receivers
         ],

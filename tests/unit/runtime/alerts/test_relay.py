@@ -159,7 +159,8 @@ def test_what_is_no_notification_is_refused_for_good(
 class Post:
     """A mail server for one letter."""
 
-    def __init__(self, *, password: str) -> None:
+    def __init__(self, *, password: str, unknown: str = "nobody@", farewell: str = "221 bye") -> None:
+        self.unknown, self.farewell = unknown, farewell
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.password, self.letter, self.rcpt = password, "", list[str]()
@@ -189,8 +190,10 @@ class Post:
                     self.letter = "".join(iter(lambda: stream.readline().decode(), ".\r\n"))
                     say("250 taken")
                 elif line.upper() == "QUIT":
-                    say("221 bye")
+                    say(self.farewell)
                     return
+                elif self.unknown in line:
+                    say("550 no such mailbox")
                 else:
                     self.rcpt += [line] if line.upper().startswith("RCPT") else []
                     say("250 ok")
@@ -218,6 +221,28 @@ def test_a_letter_arrives_or_it_is_said_why_not(tmp_path: Path, password: str) -
     assert "Subject: [CRITICAL] " in post.letter
     assert "Next: Run it." in post.letter
     assert len(post.rcpt) == 2
+
+
+def mailed(post: Post, directory: Path, *to: str) -> str:
+    mail = Mail("owner", "warning", to, "n@b.example", "127.0.0.1", post.port, "none", "u", "right")
+    body = notification(alert(TEST_ALERT, test_id="ab"))
+    answer = hand_over({"mail:owner": mail}, directory, "mail:owner", body)
+    post.close()
+    return answer
+
+
+def test_a_recipient_who_is_refused_is_named_and_the_others_get_one_letter(tmp_path: Path) -> None:
+    post = Post(password="right")
+    assert mailed(post, tmp_path, "a@b.example", "nobody@b.example").startswith("HTTP/1.1 200 ")
+    assert "Subject: " in post.letter
+    assert str(records.read(tmp_path, "mail:owner").test_reason).endswith("refused 1 of 2 recipients")
+
+
+def test_a_letter_that_was_taken_is_not_sent_again_when_the_farewell_fails(tmp_path: Path) -> None:
+    post = Post(password="right", farewell="421 too late")
+    assert mailed(post, tmp_path, "a@b.example").startswith("HTTP/1.1 200 ")
+    record = records.read(tmp_path, "mail:owner")
+    assert (record.test_id, record.test_reason) == ("ab", None)
 
 
 def test_what_is_over_is_said_to_be_over() -> None:
