@@ -178,6 +178,10 @@ def test_a_person_signs_in_and_looks_around_by_keyboard(tmp_path: Path, accounts
             assert browser.run("document.querySelectorAll('h1').length") == 1
             assert browser.run(CONTRAST) == []
             assert [item for item in browser.run(NAMELESS) if 'type="hidden"' not in item] == []
+            # As narrow as a page gets that is read at four times its size. Source: WCAG 2.2, 1.4.10.
+            browser.call("Emulation.setDeviceMetricsOverride", width=320, height=600, deviceScaleFactor=1, mobile=False)
+            assert browser.run("document.documentElement.scrollWidth <= innerWidth"), path
+            browser.call("Emulation.clearDeviceMetricsOverride")
         browser.open(f"{url}/")
         take_picture(browser, "web-dashboard.png", height=1250)
         browser.run("document.querySelector('form[action=\"/actions/seal\"] button').focus()")
