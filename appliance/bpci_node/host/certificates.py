@@ -131,7 +131,11 @@ def _holds(certificate: Path, key: Path, hostname: str) -> bool:
 def _is_current(directory: Path, wanted: tuple[str, ...], now: datetime) -> bool:
     if not all((directory / name).exists() for name in (CERTIFICATE, KEY, NAMES)):
         return False
-    found, authority = _load(directory / CERTIFICATE), _load(directory / AUTHORITY)
+    authority = _load(directory / AUTHORITY)
+    try:
+        found = _load(directory / CERTIFICATE)
+    except FormatError:
+        return False  # a disk that lost a page of it; the authority, which people trust, is not replaced for that
     is_fresh = timedelta(days=LEAST_DAYS) < found.not_valid_after_utc - now <= timedelta(days=CERTIFICATE_DAYS)
     return is_fresh and _names(found) == wanted and found.issuer == authority.subject
 

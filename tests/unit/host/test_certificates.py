@@ -79,6 +79,17 @@ def test_a_power_cut_between_the_authority_s_key_and_certificate_is_mended(tmp_p
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def test_a_certificate_that_the_disk_has_spoilt_is_made_anew_and_an_authority_is_not(tmp_path: Path) -> None:
+    renew(tmp_path, "attic", ADDRESSES, now=NOW)
+    fingerprint = show(tmp_path).fingerprint
+    (tmp_path / "web.pem").write_bytes(bytes(1000))
+    assert renew(tmp_path, "attic", ADDRESSES, now=NOW)
+    assert show(tmp_path).fingerprint == fingerprint
+    (tmp_path / "ca.pem").write_bytes(bytes(1000))
+    with pytest.raises(FormatError):
+        renew(tmp_path, "attic", ADDRESSES, now=NOW)
+
+
 def test_openssl_believes_it_for_this_machine_and_for_no_other_site(tmp_path: Path) -> None:
     real = datetime.now(UTC)
     renew(tmp_path, "attic", ADDRESSES, now=real)
