@@ -69,6 +69,8 @@ def start():
         while time.monotonic() < end and process.poll() is None:
             try:
                 if b"READY=1" in heard.recv(4096):
+                    with open(home + "/ready_at", "w") as file:
+                        file.write(str(time.monotonic_ns() // 1000))
                     return 0
             except TimeoutError:
                 pass
@@ -87,6 +89,8 @@ verb = sys.argv[1]
 if verb == "show":
     print("ActiveState=" + ("active" if running() else "inactive"))
     print("NRestarts=0")
+    ready = home + "/ready_at"
+    print("ActiveEnterTimestampMonotonic=" + (open(ready).read() if os.path.exists(ready) else "0"))
     print("Result=" + ("success" if running() else "exit-code"))
 elif verb in ("start", "stop"):
     sys.exit(start() if verb == "start" else stop())

@@ -79,7 +79,7 @@ def apply(*, source: str, ca: Path | None, settings: Path, yes: bool, as_json: b
       sudo bpci update apply https://updates.example.org/bpci-0.2.0.update --yes --json
     """
     updater = _updater(settings)
-    with updater.alone(), _held_together():
+    with updater.alone(), _held_together(updater):
         path, release = _find(updater, source, ca)
         if not yes and not as_json and is_interactive():
             say(_render_release(_release_map(release)))
@@ -179,7 +179,7 @@ def rollback(*, with_copy: bool, yes: bool, settings: Path, as_json: bool) -> in
         lost = " Everything that the node acknowledged since the update will be lost." if with_copy else ""
         if not click.confirm(f"Go back to the former version?{lost}", err=True):
             return 1
-    with updater.alone(), _held_together():
+    with updater.alone(), _held_together(updater):
         verdict = updater.roll_back(with_copy=with_copy)
     emit(verdict, as_json, _render_verdict)
     return 0 if verdict["outcome"] in _GOOD else 1
@@ -202,7 +202,7 @@ def history(*, settings: Path, as_json: bool) -> None:
 @settings_option
 @json_option
 def recover(*, settings: Path, as_json: bool) -> None:
-    """Bring an update that was cut off to its end. Runs at boot, before the node; needs root.
+    """Bring an update that was cut off to its end; needs root. Runs by itself at boot, before the node.
 
     \b
     Example:
@@ -210,7 +210,7 @@ def recover(*, settings: Path, as_json: bool) -> None:
     """
     updater = _updater(settings)
     with updater.alone():
-        verdict = updater.recover(at_boot=True)
+        verdict = updater.recover(at_boot=not _is_up(updater))
     emit({"verdict": verdict}, as_json, lambda data: _render_verdict(data["verdict"]) if verdict else "nothing to do")
 
 
@@ -268,6 +268,14 @@ def _updater(path: Path) -> Updater:
     return Updater(load_settings(path), say)
 
 
+def _is_up(updater: Updater) -> bool:
+    """Tell whether the node runs, so that it has to be stopped before anything of it changes."""
+    try:
+        return updater.service.condition().is_running
+    except HostError:
+        return False
+
+
 def _find(updater: Updater, source: str, ca: Path | None) -> tuple[Path, Release]:
     """Return a bundle's path and what it is, fetching it first if it is a URL."""
     from bpci_node.update.bundle import read_release
@@ -294,15 +302,17 @@ def _find(updater: Updater, source: str, ca: Path | None) -> tuple[Path, Release
 
 
 @contextmanager
-def _held_together() -> Iterator[None]:
-    """Let a closed terminal change nothing, and a termination lead back like an interruption by hand."""
+def _held_together(updater: Updater) -> Iterator[None]:
+    """Let a closed terminal change nothing, and a termination lead back like an interruption by hand, but once."""
 
     def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+        if not updater.is_returning:
+            raise KeyboardInterrupt
 
     former = {
         signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_IGN),
         signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt),
+        signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
     }
     try:
         yield

@@ -30,6 +30,11 @@ _TEXT_FORM = re.compile(r"[^\x00-\x1f\x7f]{0,2000}")
 _HEX_FORM = re.compile(r"(?:[0-9a-f]{64})?")
 
 
+def plain(text: str) -> str:
+    """Return ``text`` as a record can hold it: without control characters, which programs' words may have."""
+    return " ".join(re.split(r"[\x00-\x20\x7f]+", text)).strip()
+
+
 class Phase(StrEnum):
     """How far an update came; each is written before what it names begins."""
 
@@ -239,11 +244,14 @@ class Records:
         key = ("kind", "began_ms", "to")
         if history and all(history[-1].get(name) == verdict.get(name) for name in key):
             history.pop()
-        self._write(self._history, [*history, verdict][-KEEP_HISTORY:])
+        kept = [*history, verdict][-KEEP_HISTORY:]
+        while len(kept) > 1 and len(_encoded(kept)) > MAX_BYTES:  # many changed packages in each: the oldest go
+            del kept[0]
+        self._write(self._history, kept)
 
     def _write(self, path: Path, value: Any) -> None:
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        replace_file(path, (json.dumps(value, indent=1) + "\n").encode(), mode=0o644)
+        replace_file(path, _encoded(value), mode=0o644)
 
     def _read(self, path: Path) -> Any:
         try:
@@ -263,6 +271,10 @@ class Records:
             return parse(value)
         except FormatError as error:
             raise _unreadable(path) from error
+
+
+def _encoded(value: Any) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
 
 
 def _unreadable(path: Path) -> StorageError:

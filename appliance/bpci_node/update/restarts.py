@@ -19,6 +19,7 @@ from typing import Any
 from bpci_node.errors import BpciError, HostError
 from bpci_node.host.units import read_units
 from bpci_node.primitives.json_text import read_json
+from bpci_node.runtime.backup.lock import DIRECTORY, kept_off
 from bpci_node.runtime.config import NodeConfig, load
 from bpci_node.store.durable_file import replace_file
 from bpci_node.update import health
@@ -34,6 +35,7 @@ PLANNED_MARK = Path("/run/bpci-restart-planned")
 """There from when a restart is planned until it happens: what is in memory alone does not outlive it."""
 REBOOT_PACKAGES = Path("/run/reboot-required.pkgs")
 PACKAGE_LOG = Path("/var/log/dpkg.log")
+BACKUPS = Path(DIRECTORY)
 MAX_LOG_BYTES = 8 << 20
 MAX_CHANGES = 400
 _COMMAND_SECONDS = 300.0
@@ -56,7 +58,8 @@ def keep_window(settings: Settings, tell: Tell, *, now_s: float | None = None) -
     """Do what package updates ask for, if the window is open; return what was done.
 
     Returns:
-        ``closed``, ``nothing``, ``restarted`` (the node), ``rebooting``, ``held`` (the owner wants no restarts).
+        ``closed``, ``nothing``, ``restarted`` (the node), ``rebooting``, ``held`` (the owner wants no restarts),
+        ``waiting`` (a backup, a drill or a restore would be cut off).
     Raises:
         HostError: the service manager does not answer (``update.service``).
     """
@@ -71,8 +74,7 @@ def keep_window(settings: Settings, tell: Tell, *, now_s: float | None = None) -
         if not settings.window.reboot:
             tell("packages want the machine to be restarted, and the settings hold it back")
             return "held"
-        _plan(settings, records, tell)
-        return "rebooting"
+        return _reboot(settings, records, tell)
     service, is_done = Service(settings.unit), False
     if wants_restart(settings.unit) and service.condition().is_running:
         is_done = _restart(settings, records, service, tell)
@@ -103,11 +105,25 @@ def _restart(settings: Settings, records: Records, service: Service, tell: Tell)
     return True
 
 
-def _plan(settings: Settings, records: Records, tell: Tell) -> None:
-    """Drain, write down what is about to happen, and reboot."""
-    config = load(settings.config) if settings.config.exists() else None
-    before = None if config is None else _seen(config)
-    drain(config, settings.drain_seconds, tell)
+def _reboot(settings: Settings, records: Records, tell: Tell) -> str:
+    """Restart the machine unless that would cut off work on backups; return what was done."""
+    with kept_off(BACKUPS) as is_free:
+        pass  # let one begin until the auctions have ended, which may take a while
+    if is_free:
+        config = load(settings.config) if settings.config.exists() else None
+        before = None if config is None else _seen(config)
+        drain(config, settings.drain_seconds, tell)
+        with kept_off(BACKUPS) as is_free:
+            if is_free:
+                _go_down(records, config, before, tell)
+                return "rebooting"
+        resume(config)
+    tell("a backup, a drill or a restore is under way: the restart waits for its end")
+    return "waiting"
+
+
+def _go_down(records: Records, config: NodeConfig | None, before: health.Seen | None, tell: Tell) -> None:
+    """Write down what is about to happen, and reboot."""
     plan = {
         "v": 1,
         "planned_ms": _now_ms(),

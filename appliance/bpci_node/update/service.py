@@ -24,6 +24,8 @@ class Condition:
     """How often the service manager started it again by itself."""
     result: str
     """Why it ended: ``success``, ``exit-code``, ``watchdog``."""
+    ready_at: int
+    """When it last said that it was ready, microseconds of the machine's clock since boot; 0 if it never did."""
 
     @property
     def is_running(self) -> bool:
@@ -43,11 +45,14 @@ class Service:
         Raises:
             HostError: the service manager does not answer (``update.service``).
         """
-        done = self._run(["show", "--property=ActiveState,NRestarts,Result", self.unit], _ANSWER_SECONDS)
-        found = read_properties(done.stdout)
-        restarts = found.get("NRestarts", "")
+        names = "ActiveState,NRestarts,Result,ActiveEnterTimestampMonotonic"
+        found = read_properties(self._run(["show", f"--property={names}", self.unit], _ANSWER_SECONDS).stdout)
+        restarts, ready = found.get("NRestarts", ""), found.get("ActiveEnterTimestampMonotonic", "")
         return Condition(
-            found.get("ActiveState", "inactive"), int(restarts) if restarts.isdigit() else 0, found.get("Result", "")
+            found.get("ActiveState", "inactive"),
+            int(restarts) if restarts.isdigit() else 0,
+            found.get("Result", ""),
+            int(ready) if ready.isdigit() else 0,
         )
 
     def start(self, seconds: float) -> str:

@@ -8,30 +8,26 @@ given a receipt since.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bpci_node.errors import BpciError, HostError, RefusedError
-from bpci_node.host.space import read_space
 from bpci_node.runtime.config import NodeConfig, load
 from bpci_node.update import bundle, databases, health, machine, prefix
 from bpci_node.update.bundle import Release
 from bpci_node.update.draining import drain, resume
+from bpci_node.update.lock import alone
 from bpci_node.update.metrics import write_metrics
-from bpci_node.update.records import Installed, Journal, Phase, Records, Verdict, Version
+from bpci_node.update.records import Installed, Journal, Phase, Records, Verdict, Version, plain
 from bpci_node.update.release_key import KeyRing, load_ring, remember
+from bpci_node.update.room import disk_named, require_room
 from bpci_node.update.rules import Here, require_fit
 from bpci_node.update.service import Service
 from bpci_node.update.settings import Settings
-
-_SPARE_BYTES = 64 << 20
-"""Room that stays free for the node while it is updated."""
 
 
 class Updater:
@@ -42,6 +38,8 @@ class Updater:
         self.settings, self._tell = settings, tell
         self.records = Records(settings.state)
         self.service = Service(settings.unit)
+        self.is_returning = False
+        """Whether the former version is being brought back, which nothing but a kill should cut off."""
 
     # Looking
 
@@ -89,53 +87,23 @@ class Updater:
                 time.time_ns() // 1_000_000_000,
             ),
         )
-        self._require_room(release)
-
-    def _require_room(self, release: Release) -> None:
-        beside, state = read_space(self.settings.prefix.parent), read_space(self.settings.state)
-        wanted = {beside.device: release.manifest.installed_bytes + _SPARE_BYTES}
-        more = release.manifest.payload_bytes + _SPARE_BYTES
-        config = self._config()
-        if config is not None and release.manifest.formats != databases.FORMATS:
-            more += 2 * databases.sizes(config.state_dir)
-        wanted[state.device] = wanted.get(state.device, 0) + more
-        for space in (beside, state):
-            if space.available_bytes < wanted[space.device]:
-                raise HostError(
-                    f"the update needs {wanted[space.device] >> 20} MiB on the disk of {space.path},"
-                    f" and {space.available_bytes >> 20} MiB are free",
-                    code="update.space",
-                    hint="Free some space: 'bpci doctor disk' says what takes it.",
-                )
+        require_room(self.settings, self._config(), release)
 
     def _config(self) -> NodeConfig | None:
         return load(self.settings.config) if self.settings.config.exists() else None
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other updates out.
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other updates out while the context lasts.
 
         Raises:
             RefusedError: one is under way (``update.busy``).
             HostError: who calls may not write where updates are remembered (``update.root``).
         """
-        try:
-            self.settings.state.mkdir(mode=0o755, parents=True, exist_ok=True)
-            descriptor = os.open(self.settings.state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise HostError("only root may update the node", code="update.root", hint="Run it with sudo.") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise RefusedError("another update is under way", code="update.busy", hint="Wait for its end.") from error
-        try:
-            yield
-        finally:
-            os.close(descriptor)
+        return alone(self.settings.state)
 
     # Forward
 
+    @disk_named()
     def apply(self, path: Path) -> Verdict:
         """Install the bundle at ``path``, prove it, and keep it or go back; return the verdict. To be called alone.
 
@@ -160,9 +128,7 @@ class Updater:
                 drain(self._config(), self.settings.drain_seconds, self._tell)
         except (BpciError, OSError) as error:
             self._abandon(journal, error.message if isinstance(error, BpciError) else str(error.strerror))
-            if isinstance(error, BpciError):
-                raise
-            raise HostError(f"the disk refused the update: {error.strerror}", code="update.disk") from error
+            raise
         except KeyboardInterrupt:
             self._abandon(journal, "it was interrupted")
             raise
@@ -215,6 +181,8 @@ class Updater:
                 self.service.stop()
             if migrates and config is not None:
                 self._tell("copying the databases, whose form the new version changes")
+                # The copy of an earlier change of form gives way to this one.
+                self.records.put_installed(replace(self.records.installed(), has_copy=False))
                 databases.copy_away(config.state_dir, self.settings.state)
                 journal = replace(journal, has_copy=True)
             self._tell("changing the link")
@@ -224,12 +192,16 @@ class Updater:
             self.records.put_journal(journal)
             if journal.was_running and config is not None:
                 self._tell("starting the new version")
+                ready_before = self.service.condition().ready_at
                 why = self.service.start(self.settings.ready_seconds)
-                if why and not self.service.condition().is_running:
-                    journal = self.records.put_journal(replace(journal, is_served=False))
                 if not why:
                     self._tell("asking the node from outside")
                     why = self._gate(config, before, journal)
+                elif self._never_ready(ready_before):
+                    journal = self.records.put_journal(replace(journal, is_served=False))
+            if not why:
+                # Before it counts as installed, so that a power cut can't leave a key trusted that was replaced.
+                remember(self.settings.state / "keys", release.successors)
         except (BpciError, OSError) as error:
             why = error.message if isinstance(error, BpciError) else f"the disk failed: {error.strerror}"
         except KeyboardInterrupt:
@@ -237,7 +209,16 @@ class Updater:
         if why:
             return self._go_back(journal, why, at_boot=False)
         self._tell("it holds")
-        return self._finish(self.records.put_journal(replace(journal, phase=Phase.CONFIRMED)), release)
+        return self._finish(self.records.put_journal(replace(journal, phase=Phase.CONFIRMED)))
+
+    def _never_ready(self, before: int) -> bool:
+        """Stop what did not become ready in time; tell whether it never did, so that nobody got a receipt from it.
+
+        The service manager starts it again and again, so that being up at one moment says nothing.
+        """
+        seen = {self.service.condition().ready_at}
+        self.service.stop()
+        return seen | {self.service.condition().ready_at} == {before}
 
     def _gate(self, config: NodeConfig, before: health.Seen | None, journal: Journal) -> str:
         return health.await_health(
@@ -250,10 +231,8 @@ class Updater:
             tell=self._tell,
         )
 
-    def _finish(self, journal: Journal, release: Release | None = None) -> Verdict:
+    def _finish(self, journal: Journal) -> Verdict:
         """Tidy up after an update that holds, or that can't be undone; it may be repeated."""
-        if release is not None:
-            remember(self.settings.state / "keys", release.successors)
         installed, coming = self.records.installed(), journal.coming
         is_newest = coming.sequence >= installed.highest
         self.records.put_installed(
@@ -276,32 +255,55 @@ class Updater:
 
     def _go_back(self, journal: Journal, why: str, *, at_boot: bool) -> Verdict:
         """Bring the former version back; it may be repeated. At boot the node is not running yet."""
+        self.is_returning, why = True, plain(why)
         if journal.has_copy and journal.is_served:
             reason = (
                 f"{why}; not undone by itself, because the databases have a new form and may hold what was"
                 " acknowledged since: 'bpci update rollback --with-copy' would lose that"
             )
-            return self._finish(self.records.put_journal(replace(journal, phase=Phase.CONFIRMED, reason=reason[:2000])))
-        had_changed = journal.phase in (Phase.PROVING, Phase.RETURNING)
-        journal = self.records.put_journal(replace(journal, phase=Phase.RETURNING, reason=why[:2000]))
+            journal = self.records.put_journal(replace(journal, phase=Phase.CONFIRMED, reason=reason[:2000]))
+            if journal.was_running and not at_boot:
+                self.service.start(self.settings.ready_seconds)
+            return self._finish(journal)
+        journal = self._returning(journal, why)
         self._tell(f"going back to version {journal.former.version}: {why}")
         config = self._config()
         if not at_boot:
             self.service.stop()
-        if had_changed and journal.has_copy and config is not None:
+        if journal.has_copy and config is not None and databases.is_kept(self.settings.state):
             self._tell("putting the databases back")
             databases.put_back(config.state_dir, self.settings.state)
+            # From here on the former version may acknowledge: they must never be put back again.
+            journal = self.records.put_journal(replace(journal, has_copy=False))
         prefix.link_to(self.settings, journal.former.prefix)
         self._tell("the link is as it was")
         if journal.was_running and not at_boot:
             failure = self.service.start(self.settings.ready_seconds)
             if failure:
                 why = f"{why}; and the former version does not serve either: {failure}"
-        databases.drop_copy(self.settings.state)
+        installed = self.records.installed()
+        if journal.reason == _WISH:
+            installed = replace(installed, current=journal.former, former=journal.coming, has_copy=False)
+            self.records.put_installed(installed)
+        if not installed.has_copy:
+            databases.drop_copy(self.settings.state)
         shutil.rmtree(self.settings.state / "wheels", ignore_errors=True)
         outcome = "returned" if why == _WISH else "rolled_back"
         return self._end(self._verdict(journal.former, journal.coming, journal.began_ms, outcome, why))
 
+    def _returning(self, journal: Journal, why: str) -> Journal:
+        """Write down that it goes back, and that databases do so only if the link had changed."""
+        has_copy = journal.has_copy and journal.phase in (Phase.PROVING, Phase.RETURNING)
+        journal = replace(journal, phase=Phase.RETURNING, has_copy=has_copy, reason=why[:2000])
+        try:
+            return self.records.put_journal(journal)
+        except OSError:
+            # What stands there leads back as well, unless databases are to go back, too.
+            if has_copy:
+                raise
+            return journal
+
+    @disk_named()
     def roll_back(self, *, with_copy: bool) -> Verdict:
         """Bring back the version before the one that runs, at the owner's wish. To be called alone.
 
@@ -321,12 +323,13 @@ class Updater:
                 hint="See 'bpci update status'.",
             )
         migrated = former.formats != running.formats
-        if migrated and not (with_copy and installed.has_copy):
+        has_copy = installed.has_copy and databases.is_kept(self.settings.state)
+        if migrated and not (with_copy and has_copy):
             raise RefusedError(
                 f"version {former.version} can't read the databases that {running.version} has written",
                 code="update.formats",
                 hint="With --with-copy they go back, too, and what was acknowledged since is lost."
-                if installed.has_copy
+                if has_copy
                 else "Update to a newer version instead.",
             )
         was_running = self.service.condition().is_running
@@ -334,12 +337,12 @@ class Updater:
             drain(self._config(), self.settings.drain_seconds, self._tell)
         journal = Journal(Phase.RETURNING, former, running, _now_ms(), was_running, has_copy=migrated, reason=_WISH)
         self.records.put_journal(journal)
-        self.records.put_installed(replace(installed, current=former, former=running, has_copy=False))
         return self._go_back(journal, _WISH, at_boot=False)
 
     def _is_gone(self, version: Version) -> bool:
         return machine.version_at(self.settings.prefix.with_name(version.prefix)) is None
 
+    @disk_named()
     def recover(self, *, at_boot: bool) -> Verdict | None:
         """Bring an update that was cut off to its end; return the verdict, ``None`` if there was none.
 

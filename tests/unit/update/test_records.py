@@ -59,6 +59,15 @@ def test_history_keeps_the_newest_and_tells_one_update_once(tmp_path: Path) -> N
     assert history[-2]["began_ms"] == KEEP_HISTORY + 3
 
 
+def test_history_stays_readable_however_much_each_restart_has_to_tell(tmp_path: Path) -> None:
+    records, packages = Records(tmp_path), ["a-package-with-a-long-name 1 -> 2" * 10] * 400
+    for number in range(12):
+        records.add_verdict(verdict("well", number) | {"kind": "restart", "details": {"packages": packages}})
+    history = records.history()
+    assert history[-1]["began_ms"] == 11
+    assert 5 < len(history) < 12
+
+
 def test_the_recovery_at_boot_finds_the_former_version_in_the_journal(tmp_path: Path) -> None:
     Records(tmp_path).put_journal(Journal(Phase.PROVING, FORMER, COMING, 1))
     script = (Path(__file__).parents[3] / "ansible/roles/updates/files/usr/lib/bpci/update-recover").read_text()

@@ -1,7 +1,11 @@
+import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from bpci_node.errors import LimitError
+from bpci_node.runtime.backup.lock import alone
 from bpci_node.update import restarts
 from bpci_node.update.settings import Settings, Window
 
@@ -45,6 +49,72 @@ def test_a_restart_that_the_owner_holds_back_is_not_carried_out(
     said: list[str] = []
     assert restarts.keep_window(settings, said.append, now_s=1_772_508_600.0) == "held"
     assert "hold it back" in said[0]
+
+
+@pytest.fixture
+def wanting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A machine whose packages want a restart in an open window; what is asked of the service manager."""
+    calls: list[list[str]] = []
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0, b"", b"")
+
+    (tmp_path / "reboot-required").touch()
+    for name in ("REBOOT_MARK", "PLANNED_MARK", "BACKUPS"):
+        mark = {"REBOOT_MARK": "reboot-required", "PLANNED_MARK": "planned", "BACKUPS": "backup"}[name]
+        monkeypatch.setattr(restarts, name, tmp_path / mark)
+    monkeypatch.setattr(restarts, "waiting_packages", lambda: 0)
+    monkeypatch.setattr(restarts, "_run", run)
+    return calls
+
+
+def keep(tmp_path: Path) -> str:
+    settings = Settings(state=tmp_path / "update", metrics=tmp_path / "none", config=tmp_path / "none.toml")
+    return restarts.keep_window(settings, lambda _text: None, now_s=1_772_508_600.0)
+
+
+def test_a_restart_waits_for_work_on_backups(tmp_path: Path, wanting: list[list[str]]) -> None:
+    with alone(tmp_path / "backup"):
+        assert keep(tmp_path) == "waiting"
+    assert (wanting, (tmp_path / "update/restart.json").exists()) == ([], False)
+    assert keep(tmp_path) == "rebooting"
+    assert wanting == [["systemctl", "reboot"]]
+    assert (tmp_path / "update/restart.json").exists()
+
+
+def test_a_backup_that_begins_while_the_auctions_end_is_not_cut_off(
+    tmp_path: Path, wanting: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as work:
+        monkeypatch.setattr(restarts, "drain", lambda *_: work.enter_context(alone(tmp_path / "backup")))
+        assert keep(tmp_path) == "waiting"
+        assert wanting == []
+
+
+def test_no_backup_begins_while_the_machine_goes_down(
+    tmp_path: Path, wanting: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with alone(tmp_path / "backup"):
+        pass  # one was made before
+    tried: list[str] = []
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        with pytest.raises(LimitError) as caught, alone(tmp_path / "backup"):
+            pass
+        tried.append(caught.value.code)
+        return subprocess.CompletedProcess(command, 0, b"", b"")
+
+    monkeypatch.setattr(restarts, "_run", run)
+    assert keep(tmp_path) == "rebooting"
+    assert tried == ["backup.busy"]
+
+
+def test_the_group_of_the_node_sees_that_work_on_backups_is_under_way(tmp_path: Path) -> None:
+    place = tmp_path / "backup"
+    place.mkdir(mode=0o700)  # as a unit with a narrow mask has made it
+    with alone(place):
+        assert (place.stat().st_mode & 0o777, (place / "lock").stat().st_mode & 0o777) == (0o750, 0o640)
 
 
 def test_a_report_is_made_after_the_restart_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ next one removes; every outcome is remembered, the failed ones too.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import socket
 import time
@@ -16,14 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bpci_node.errors import BpciError, LimitError, NotFoundError, ProofError, StorageError
+from bpci_node.errors import BpciError, NotFoundError, ProofError, StorageError
 from bpci_node.host.restic import Restic, Snapshot
 from bpci_node.runtime.backup import config, contents, state
+from bpci_node.runtime.backup.lock import DIRECTORY, alone
 from bpci_node.runtime.backup.verify import Proof, verify_backup
 from bpci_node.runtime.config import NodeConfig
 
-DIRECTORY = "/var/lib/bpci/backup"
-"""Scratch places, the memory of what was done, and what restic keeps to be quicker."""
 LATEST = "latest"
 
 Say = Callable[[str], None]
@@ -181,17 +179,8 @@ class Backups:
     def _scratch(self, kind: str) -> Iterator[Path]:
         """Hold the lock, and an empty directory that goes afterwards."""
         try:
-            self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-            (self._directory / "cache").mkdir(mode=0o700, exist_ok=True)
-            with (self._directory / "lock").open("a") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise LimitError(
-                        "a backup, drill or restore is under way on this machine",
-                        code="backup.busy",
-                        hint="Wait until it is done: 'bpci backup status'.",
-                    ) from None
+            with alone(self._directory):
+                (self._directory / "cache").mkdir(mode=0o700, exist_ok=True)
                 for old in self._directory.glob("scratch-*"):
                     shutil.rmtree(old, ignore_errors=True)
                 scratch = self._directory / f"scratch-{kind}"
