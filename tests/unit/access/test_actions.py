@@ -71,6 +71,16 @@ def test_a_forged_digest_breaks_the_chain(log: ActionLog, tmp_path: Path) -> Non
         verify(tmp_path)
 
 
+def test_after_a_spoilt_record_nothing_is_recorded_until_the_file_is_put_aside(log: ActionLog, tmp_path: Path) -> None:
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[:-20] + b"x" * 19 + b"\n")
+    with pytest.raises(ProofError):
+        log.append(action(), now_ms=2000)
+    (tmp_path / FILE).rename(tmp_path / "spoilt")
+    log.append(action(), now_ms=2000)
+    assert verify(tmp_path).last == 1
+
+
 def test_a_torn_record_is_cut_off_and_that_is_recorded(log: ActionLog, tmp_path: Path) -> None:
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'{"v":1,"n":6,"ti')
