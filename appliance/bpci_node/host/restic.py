@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -221,8 +222,33 @@ class Restic:
         raise FormatError("restic does not list the snapshot that it made", code="backup.program")
 
     def _unlock(self) -> None:
-        """Take away locks of processes that are gone; those of running ones stay."""
-        self._run("unlock", seconds=ANSWER_SECONDS)
+        """Take away the locks that this machine left behind, and old ones; those that others hold stay.
+
+        One process of a machine at a time works on repositories, so its own locks are of processes that are gone.
+        restic tells that by their numbers, to which it sends a hangup: after a restart a number may be another
+        process's, which would end, and the lock would stay.
+
+        Raises:
+            LimitError: that can't be avoided, since others hold locks, too (``backup.locked``).
+        """
+        locks = [self._lock(name) for name in self._run("list", "locks", "--no-lock", seconds=ANSWER_SECONDS).split()]
+        are_own = [lock.get("hostname") == socket.gethostname() for lock in locks]
+        if not any(_is_there(lock.get("pid")) for lock, is_own in zip(locks, are_own, strict=True) if is_own):
+            if locks:
+                self._run("unlock", seconds=ANSWER_SECONDS)
+        elif all(are_own):
+            self._run("unlock", "--remove-all", seconds=ANSWER_SECONDS)
+        else:
+            raise restic_error("repository is already locked", self.shown, 1)
+
+    def _lock(self, name: bytes) -> dict[str, Any]:
+        """Return what a lock says of its holder; nothing if that one has let go meanwhile."""
+        try:
+            data = self._run("cat", "lock", name.decode("ascii", "replace"), "--no-lock", seconds=ANSWER_SECONDS)
+            found = read_json(data, max_bytes=_MAX_LINE)
+        except (FormatError, NotFoundError, StorageError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _run(
         self,
@@ -282,6 +308,17 @@ def _listen(process: subprocess.Popen[bytes], on_line: Callable[[bytes], None] |
         on_line(line)
     process.wait()
     return b""
+
+
+def _is_there(pid: object) -> bool:
+    """Tell whether a process has this number and could be sent a signal from here."""
+    if not isinstance(pid, int) or pid <= 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
