@@ -131,6 +131,12 @@ def test_nobody_gets_in_without_a_session(owned: Owned) -> None:
     assert said[-1][2] == owned.machine.run(f"cat {CA}")
 
 
+def test_what_strangers_send_is_not_kept(owned: Owned) -> None:
+    """What does not fit into the front server's buffers would go into a file, and that is memory."""
+    long = {"x": "y" * 20_000}
+    assert [item[0] for item in visit(owned, ("POST", "/log", long), ("POST", "/api/v1/entries", long))] == [413, 401]
+
+
 def test_the_authority_is_the_one_that_set_up_has_named(owned: Owned) -> None:
     shown = owned.machine.run(f"openssl x509 -in {CA} -noout -fingerprint -sha256").strip().partition("=")[2]
     assert shown == owned.result["web"]["fingerprint"]
