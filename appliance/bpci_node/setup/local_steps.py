@@ -136,10 +136,11 @@ def _start_node(run: Run) -> None:
 def _finish(run: Run) -> None:
     guest.close_ssh(run.system)
     machine.remember_applied(run.system)
-    # From here on nobody needs the plan, and with it goes the password's hash.
+    run.system.write(COMPLETE, "")
+    # From here on nobody needs the plan, and with it goes the password's hash. Not before: a power cut between the two
+    # would leave a wizard that knows of no earlier run, and makes another identity.
     run.journal.plan, run.journal.goes_on = None, ""
     run.journal.save()
-    run.system.write(COMPLETE, "")
     # Not awaited: the person is done, whatever takes its time to start.
     run.system.attempt("systemctl", "--no-block", "start", SERVICES)
 

@@ -123,6 +123,22 @@ def test_killed_before_a_step_it_goes_on_there(
     assert (machine.root / COMPLETE.lstrip("/")).exists()
 
 
+def test_killed_before_the_plan_is_forgotten_the_machine_is_set_up(
+    machine: SimulatedMachine, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = journal.Journal.save
+
+    def save_or_die(kept: journal.Journal) -> None:
+        if kept.plan is None:
+            raise KeyboardInterrupt
+        save(kept)
+
+    monkeypatch.setattr(journal.Journal, "save", save_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        go(machine, answers)
+    assert (machine.root / COMPLETE.lstrip("/")).exists()
+
+
 def kill_at(monkeypatch: pytest.MonkeyPatch, stop: str, done: list[str]) -> None:
     """Let the run die, as by a signal, before the step ``stop``; ``done`` then has what came before."""
     every = steps.steps_for
