@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,26 @@ def test_a_place_with_a_limit_of_its_own_keeps_that_of_all_requests(play: Play) 
     limited = {name: re.findall(r"limit_req zone=(\w+)", body) for name, body in places if "limit_req " in body}
     assert limited == {"= /sign-in": ["all", "sign_in"]}
     assert "limit_req zone=all burst=60 nodelay;" in text.partition("location")[0]
+
+
+def test_addresses_of_one_household_are_counted_as_one(play: Play) -> None:
+    """A /64 network of IPv6, however many zeros its text leaves out, and a single address of IPv4."""
+    text = (play.root / "etc/nginx/bpci.conf").read_text()
+    found = re.search(
+        r'map \$binary_remote_addr \$source \{\s*default \$binary_remote_addr;\s*"~([^"]+)" \$network;', text
+    )
+    assert found
+    pattern = re.compile(found[1].replace("\\z", "\\Z").encode())  # the end of a text, as Python calls it
+
+    def counted(address: str) -> bytes:
+        match = pattern.search(ip_address(address).packed)
+        return match["network"] if match else ip_address(address).packed
+
+    for pair in (
+        ("fd00::a:0:0:1", "fd00::b:c:d:e"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::1"),
+        ("fe80::a", "fe80::1b"),
+    ):
+        assert len({counted(address) for address in pair}) == 1, pair
+    for pair in (("fd00:0:0:1::1", "fd00:0:0:2::1"), ("192.0.2.10", "192.0.2.11"), ("10.0.0.10", "10.10.10.10")):
+        assert len({counted(address) for address in pair}) == 2, pair
