@@ -16,9 +16,11 @@ from pathlib import Path
 
 from bpci_node.errors import FormatError, StorageError, UsageError
 from bpci_node.primitives.json_text import read_json
-from bpci_node.setup import settings
+from bpci_node.setup import settings, wifi
 from bpci_node.setup.machine import APPLIED, NODE_DROP_IN, home_of
+from bpci_node.setup.networking import NETWORK_UNIT
 from bpci_node.setup.system import System
+from bpci_node.store.durable_file import sync_path
 
 MARKER = "/var/lib/bpci/reset.json"
 KEEP, WIPE = "keep", "wipe"
@@ -31,8 +33,6 @@ _KEPT_STATE = ("node", "backup", "monitoring")
 _KEPT_SETTINGS = ("backup.toml", "backup")
 """Below ``/etc/bpci``: the way to the backups stays with ``keep``."""
 _ON_ROOT = (APPLIED, NODE_DROP_IN)
-_NETWORKS = (("/etc/systemd/network", "10-bpci*"), ("/etc/wpa_supplicant", "wpa_supplicant-*.conf"))
-"""Files of the owner's networks on the root, by directory."""
 
 
 def ask(system: System, mode: str) -> None:
@@ -47,13 +47,19 @@ def ask(system: System, mode: str) -> None:
 
 
 def withdraw(system: System) -> bool:
-    """Let the machine be as it is; tell whether a reset was asked for.
+    """Let the machine be as it is; tell whether a reset was asked for. Durable on return.
 
     Raises:
         StorageError: ``storage.write``.
     """
     was_asked = system.exists(MARKER)
     system.remove(MARKER)
+    if was_asked:
+        # A power cut now must not bring back what the owner withdrew.
+        try:
+            sync_path(system.path(MARKER).parent)
+        except OSError as error:
+            raise StorageError(f"cannot write {MARKER}: {error.strerror}", code="storage.write") from error
     return was_asked
 
 
@@ -102,10 +108,8 @@ def carry_out(system: System) -> str | None:
             _remove(scratch)
     for name in _ON_ROOT:
         system.remove(name)
-    for directory, names in _NETWORKS if system.exists(APPLIANCE) else ():
-        for path in system.path(directory).glob(names):
-            _remove(path)
     if system.exists(APPLIANCE):
+        _forget_networks(system)
         _forget_owner(system, owner, keep_home=mode == KEEP)
         if mode == WIPE:
             _empty(system.path("/home"))
@@ -129,9 +133,25 @@ def _owner(system: System) -> str:
     return system.read_text(f"{MARKER}.owner")
 
 
+def _forget_networks(system: System) -> None:
+    """Remove what set-up wrote of networks; what the image or somebody else has put beside it stays."""
+    system.remove(NETWORK_UNIT)
+    for path in sorted(system.path(wifi.DIRECTORY).glob("wpa_supplicant-*.conf")):
+        interface = path.stem.removeprefix("wpa_supplicant-")
+        if system.read_text(wifi.path_of(interface)).startswith(wifi.MARK):
+            for link in system.path("/etc/systemd/system").glob(f"*.wants/{wifi.unit_of(interface)}"):
+                _remove(link)
+            _remove(path)  # last, because it says what is ours
+
+
 def _forget_owner(system: System, owner: str, *, keep_home: bool) -> None:
-    if owner and home_of(system, owner):
-        system.attempt("userdel", *(() if keep_home else ("--remove",)), owner)
+    if not owner or not home_of(system, owner):
+        return
+    system.attempt("userdel", *(() if keep_home else ("--remove",)), owner)
+    if home_of(system, owner):
+        raise StorageError(
+            f"the account {owner} can't be removed", code="storage.write", hint="See 'journalctl -u bpci-reset'."
+        )
 
 
 def _forget_logs(system: System) -> None:

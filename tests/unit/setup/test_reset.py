@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 
 from bpci_node.errors import StorageError, UsageError
-from bpci_node.setup import reset
+from bpci_node.setup import reset, wifi
 from bpci_node.setup.answers import MachineAnswers, NetworkAnswers, OwnerAnswers
 from bpci_node.setup.settings import Settings, dump
 from bpci_node.setup.system import Finished, System
+
+OF_OTHERS = {
+    "etc/wpa_supplicant/wpa_supplicant-wlan1.conf",
+    "etc/systemd/network/10-bpci.network.d/mdns.conf",
+    "usr/share/bpci/appliance",
+}
+"""What the image brings, and what set-up did not write."""
 
 
 class Owned:
@@ -18,6 +25,7 @@ class Owned:
 
     def __init__(self, root: Path, *, is_appliance: bool = True) -> None:
         self.root, self.calls = root, []  # type: Path, list[tuple[str, ...]]
+        self.lets_go = True
         self.system = System(root, self.run)
         settings = Settings(MachineAnswers(), NetworkAnswers(), OwnerAnswers("ada", "x", "x"))
         for name, text in {
@@ -37,8 +45,11 @@ class Owned:
             "var/lib/bpci/web/access.json": "{}",
             "var/lib/bpci/setup/complete": "",
             "home/ada/notes": "mine",
-            "etc/wpa_supplicant/wpa_supplicant-wlan0.conf": "psk",
+            "etc/wpa_supplicant/wpa_supplicant-wlan0.conf": f"{wifi.MARK}\npsk",
+            "etc/wpa_supplicant/wpa_supplicant-wlan1.conf": "somebody else's",
+            "etc/systemd/system/multi-user.target.wants/wpa_supplicant@wlan0.service": "unit",
             "etc/systemd/network/10-bpci.network": "[Match]",
+            "etc/systemd/network/10-bpci.network.d/mdns.conf": "of the image",
             "var/log/nginx/access.log": "who came",
         }.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +60,8 @@ class Owned:
 
     def run(self, argv: Sequence[str], _stdin: bytes) -> Finished:
         self.calls.append(tuple(argv))
+        if argv[0] == "userdel" and self.lets_go:
+            (self.root / "etc/passwd").write_text("")
         return Finished(0, b"", "")
 
     def files(self) -> set[str]:
@@ -81,7 +94,7 @@ def test_keeping_leaves_the_node_its_guards_and_peoples_files(tmp_path: Path) ->
         "var/lib/bpci/backup/state.json",
         "home/ada/notes",
         "var/log/nginx/access.log",
-        "usr/share/bpci/appliance",
+        *OF_OTHERS,
     }
     assert ("userdel", "ada") in owned.calls
 
@@ -90,7 +103,7 @@ def test_wiping_leaves_nothing_of_the_owner(tmp_path: Path) -> None:
     owned = Owned(tmp_path)
     reset.ask(owned.system, reset.WIPE)
     assert reset.carry_out(owned.system) == reset.WIPE
-    assert owned.files() == {"etc/passwd", "usr/share/bpci/appliance"}
+    assert owned.files() == {"etc/passwd", *OF_OTHERS}
     assert (tmp_path / "var/log/nginx").is_dir()
     assert ("userdel", "--remove", "ada") in owned.calls
 
@@ -102,7 +115,9 @@ def test_a_machine_of_somebodys_own_keeps_accounts_homes_and_logs(tmp_path: Path
     assert owned.files() == {
         "etc/passwd",
         "etc/wpa_supplicant/wpa_supplicant-wlan0.conf",
+        "etc/systemd/system/multi-user.target.wants/wpa_supplicant@wlan0.service",
         "etc/systemd/network/10-bpci.network",
+        *OF_OTHERS - {"usr/share/bpci/appliance"},
         "home/ada/notes",
         "var/log/nginx/access.log",
     }
@@ -131,8 +146,20 @@ def test_a_reset_that_breaks_off_is_carried_out_at_the_next_start(
     assert not (tmp_path / "var/lib/systemd/credential.secret").exists()
     monkeypatch.undo()
     assert reset.carry_out(owned.system) == reset.WIPE
-    assert owned.files() == {"etc/passwd", "usr/share/bpci/appliance"}
+    assert owned.files() == {"etc/passwd", *OF_OTHERS}
     assert ("userdel", "--remove", "ada") in owned.calls
+
+
+def test_an_account_that_cannot_be_removed_is_named_and_the_reset_stays_asked_for(tmp_path: Path) -> None:
+    owned = Owned(tmp_path)
+    owned.lets_go = False
+    reset.ask(owned.system, reset.WIPE)
+    with pytest.raises(StorageError) as caught:
+        reset.carry_out(owned.system)
+    assert "the account ada" in caught.value.message
+    assert reset.asked(owned.system) == reset.WIPE
+    owned.lets_go = True
+    assert reset.carry_out(owned.system) == reset.WIPE
 
 
 @pytest.mark.parametrize("text", ["", "[]", json.dumps({"v": 2, "mode": "wipe"}), json.dumps({"v": 1, "mode": "all"})])
