@@ -8,6 +8,7 @@ status that says what the person at the keyboard wants; whoever started it (root
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import termios
@@ -35,6 +36,9 @@ PLAIN_KEYS = (
     "Type a letter, then Enter: s signs in, d doctor, n network, a what the owner may do, Enter alone the state again."
 )
 
+_SEQUENCE = re.compile(r"\x1b(?:\[\[?[0-9;?]*[ -/]*[@-~]?|O.?|.?)", re.DOTALL)
+"""What arrows and function keys send: its letters and digits are no keys of this console. Source: ECMA-48, 5.4."""
+_BEGUN = re.compile(r"\x1b(?:\[\[?[0-9;?]*|O)?\Z")
 _CLEAR, _HIDE, _SHOW = "\x1b[H\x1b[J", "\x1b[?25l", "\x1b[?25h"
 
 
@@ -112,12 +116,19 @@ class Looker:
 def _keys() -> Iterator[Callable[[float], str | None]]:
     """Read single keys without echo for the time of the context; where there is no terminal, there are none."""
     descriptor = sys.stdin.fileno() if sys.stdin.isatty() else -1
+    typed = ""
 
     def wait(seconds: float) -> str | None:
+        nonlocal typed
         if descriptor < 0:
             return ""
-        readable, _, _ = select.select([descriptor], [], [], seconds)
-        return os.read(descriptor, 1).decode(errors="replace") if readable else None
+        if not typed and select.select([descriptor], [], [], seconds)[0]:
+            found = _read(descriptor)
+            if not found:
+                return ""
+            typed = _SEQUENCE.sub("", found)
+        key, typed = typed[:1], typed[1:]
+        return key or None
 
     if descriptor < 0:
         yield wait
@@ -131,3 +142,14 @@ def _keys() -> Iterator[Callable[[float], str | None]]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
         sys.stdout.write(_SHOW + _CLEAR)
         sys.stdout.flush()
+
+
+def _read(descriptor: int) -> str:
+    """Return what was typed, empty at the end. A key that sends several characters is read whole, or nearly so."""
+    found = os.read(descriptor, 64)
+    while found and _BEGUN.search(found.decode(errors="replace")) and select.select([descriptor], [], [], 0.1)[0]:
+        more = os.read(descriptor, 64)
+        if not more:
+            break
+        found += more
+    return found.decode(errors="replace")

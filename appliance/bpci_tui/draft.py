@@ -91,7 +91,8 @@ class Draft:
         from bpci_node.setup.password import hash_password  # noqa: PLC0415 - the first screen need not wait for it
 
         if self.hashed != (self.password, self.web_password):
-            self.password_hash = hash_password(self.password)
+            # An empty one leaves the console's as an earlier run, or an earlier pass through the questions, made it.
+            self.password_hash = hash_password(self.password) if self.password else self.password_hash
             self.web_password_hash = hash_password(self.web_password) if self.web_password else ""
             self.hashed = (self.password, self.web_password)
 

@@ -8,18 +8,21 @@ again.
 from __future__ import annotations
 
 import getpass
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from bpci_node.errors import BpciError, FormatError
+from bpci_node.errors import BpciError
 from bpci_node.primitives.derivation import new_phrase
 from bpci_node.setup import disks, trial, wifi
 from bpci_node.setup.disks import booted_from_removable
 from bpci_node.setup.forms import check_ssh_key
 from bpci_node.setup.hardware import hold_against, local_checks
 from bpci_node.setup.interfaces import default_gateway, list_interfaces, preflight
+from bpci_node.setup.journal import Journal
 from bpci_node.setup.machine import try_keyboard
 from bpci_node.setup.places import LAYOUTS
 from bpci_node.setup.plan import plan_of, review
@@ -36,10 +39,15 @@ from bpci_tui.services import Services
 
 KEYS = "An empty answer takes what stands in brackets. < goes back, ? says this again, Ctrl+C leaves."
 LEFT = 130
+NONE = "-"  # takes back what may be left out
 
 
 class BackError(Exception):
     """The person wants to go back."""
+
+
+class AgainError(Exception):
+    """The same questions are asked once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class PlainWizard:
         self.draft = Draft()
         self.offers_disk = booted_from_removable(services.system)
         self._result: dict[str, Any] = {}
+        self._told = ""
 
     def run(self) -> int:
         """Go through all questions; 0 when set-up is done, 1 when another console has the turn, 130 when left."""
@@ -80,9 +89,8 @@ class PlainWizard:
             self.services.turn.give_up()
 
     def _go(self) -> int:
-        interrupted = take_up(self.draft, self.services.system)
         self.say(f"BPCI Community OS, set-up in plain lines. {KEYS}")
-        if interrupted:
+        if interrupted := take_up(self.draft, self.services.system):
             self.say(f"An earlier run stopped: {interrupted}. Its answers are kept, and what is done stays.")
         name = "apply" if goes_on(self.services.system) else "welcome"
         while True:
@@ -93,6 +101,8 @@ class PlainWizard:
                 by = 1
             except BackError:
                 by = -1
+            except AgainError:
+                by = 0
             if name == "done":
                 return 0
             names = flow.screens(self.draft, offers_disk=self.offers_disk)
@@ -106,17 +116,20 @@ class PlainWizard:
         self._fill({"timezone": "Time zone"}, lambda: questions.check_places(self.draft, self.services.system))
 
     def _hardware(self) -> None:
-        given = self.services.checks
         if self.draft.report is None:
+            given = self.services.checks
             self.draft.checks = local_checks() if given is None else local_checks(given)
             self.say("Measuring this machine ...")
             self.draft.report = hold_against(
                 self.services.system, self.draft.checks, "community", lambda _step: None, offers_disk=self.offers_disk
             )
         for item in self.draft.report.results:
-            need = f"; {item.requirement}" if item.verdict.value in ("fail", "warn") else ""
+            need = f"; {item.requirement}" if item.verdict in ("fail", "warn") else ""
             self.say(f"{item.title}: {item.verdict.value}, {item.text}{need}")
-        self._ask("Press Enter to go on", "")
+        self.say(questions.verdict(self.draft.report))
+        if self._ask("Press Enter to go on, or type again to measure again", "").lower() == "again":
+            self.draft.report = None
+            raise AgainError
 
     def _network(self) -> None:
         system, draft = self.services.system, self.draft
@@ -163,17 +176,21 @@ class PlainWizard:
             found = try_network(system, self.draft.network_answers(), self.say, wait=wait)
         except BpciError as error:
             self.say(f"Not yet: {in_words(error)}")
-            raise BackError from error
-        shown = ", ".join(found) or "no address yet"
+            raise AgainError from error
         try:
+            shown = ", ".join(found) or "no address yet"
             self._ask(f"It is in force: {shown}. Press Enter within {TRIAL_SECONDS} s to keep it", "")
         except BackError:
             trial.restore(system)
             raise
-        trial.hold(system)
+        if not trial.hold(system):
+            self.say("Not yet: the time was over, and the settings before are in force again.")
+            raise AgainError
 
     def _disk(self) -> None:
         offered = disks.candidates(self.services.system)
+        if small := disks.too_small(self.services.system):
+            self.say(f"Not offered: {'; '.join(small)}")
         options = [("", "Stay on the removable medium"), *((item.name, item.label) for item in offered)]
         chosen = self._choose("Disk", options, self.draft.disk.name if self.draft.disk else "")
         self.draft.disk = next((item for item in offered if item.name == chosen), None)
@@ -193,22 +210,23 @@ class PlainWizard:
             },
             lambda: questions.check_owner(draft),
         )
+        self.say("An SSH key is one line; medium takes those of the file bpci/authorized_keys on one.")
         while line := self._ask(f"SSH public key, or Enter ({len(draft.ssh_keys)} so far)", ""):
             try:
-                check_ssh_key(line)
-            except FormatError as error:
+                lines = questions.keys_on_media(self.services.system) if line.lower() == "medium" else [line]
+                for item in lines:
+                    check_ssh_key(item)
+            except BpciError as error:
                 self.say(f"Not yet: {in_words(error)}")
                 continue
-            draft.ssh_keys.append(line)
-        if draft.password:
-            draft.hash_passwords()
+            draft.ssh_keys += [item for item in lines if item not in draft.ssh_keys]
+        draft.hash_passwords()
 
     def _identity(self) -> None:
-        if self.draft.kept_did:
-            self.say(f"{questions.KEPT_IDENTITY[1]}: {self.draft.kept_did}")
-            self._ask("Press Enter to go on", "")
+        if not self.draft.kept_did:
+            questions.choose_identity(self.draft, self._choose("Identity", questions.IDENTITIES, self.draft.identity))
             return
-        questions.choose_identity(self.draft, self._choose("Identity", questions.IDENTITIES, self.draft.identity))
+        self._ask(f"{questions.KEPT_IDENTITY[1]}: {self.draft.kept_did}. Press Enter to go on", "")
 
     def _phrase(self) -> None:
         draft = self.draft
@@ -232,8 +250,7 @@ class PlainWizard:
     def _restore(self) -> None:
         draft = self.draft
         self._fill({"restored": "Recovery phrase, 24 words"}, lambda: questions.check_phrase(draft))
-        place = {"repository": "Place of a backup to go on from, empty for none"}
-        self._fill(place, lambda: questions.check_repository(draft))
+        self._fill({"repository": "Place of a backup, empty for none"}, lambda: questions.check_repository(draft))
         if draft.repository:
             title = "If that backup is of a ledger of its own"
             draft.take_over_ledger = self._choose(title, questions.OWN_LEDGER, questions.own_ledger(draft)) == "take"
@@ -284,8 +301,8 @@ class PlainWizard:
         while True:
             self.services.turn.note(is_writing=True)
             try:
-                run = make_run(self.services, self.draft, plan, lambda _text: None)
-                carry_out(run, steps_for(plan), self._watch)
+                run = make_run(self.services, self.draft, plan, self._tell)
+                carry_out(run, steps_for(plan), partial(self._watch, run.journal))
                 self._result = dict(summary(run))
             except BpciError as error:
                 self.services.turn.note(is_writing=False)
@@ -295,9 +312,18 @@ class PlainWizard:
             self.draft.phrase = self.draft.restored = self.draft.password = self.draft.repeated = ""
             return
 
-    def _watch(self, event: Event) -> None:
+    def _tell(self, text: str) -> None:
+        """Say what a long step is doing, and not how many per cent of it are done."""
+        before, self._told = self._told, re.sub(r"^\d+ % ", "", text)
+        if self._told != before:
+            self.say(self._told)
+
+    def _watch(self, journal: Journal, event: Event) -> None:
         if event.state == "begins":
             self.say(f"{event.position} of {event.total}: {event.step.title}")
+        elif event.step.id == "keys" and event.state in ("done", "skipped"):
+            # The keys are at rest: from here on nobody needs the phrase.
+            self.draft.kept_did = str(journal.results["did"])
 
     def _done(self) -> None:
         if self._result.get("restart"):
@@ -358,12 +384,16 @@ class PlainWizard:
         is_secret = "password" in name or name in ("repeated", "restored", "wifi_passphrase")
         # A secret that was refused is no default for the next try.
         before = "" if name in ("password", "repeated") else str(getattr(self.draft, name))
+        may_be_left_out = name in ("web_password", "wifi_passphrase", "repository")
+        if name == "password" and self.draft.password_hash:
+            label += ", empty for the one before"
+        elif before and may_be_left_out:
+            label += f"; {NONE} for none"
         answer = self._ask(label, before, secret=is_secret)
-        setattr(self.draft, name, answer)
+        setattr(self.draft, name, "" if may_be_left_out and answer == NONE else answer)
 
 
 def run_plain(system: System, turn: Turn, *, on_console: bool) -> int:
     """Ask line by line on this terminal until set-up is done; return the exit status."""
-    if not sys.stdin.isatty():
-        return PlainWizard(Services(system, turn, on_console=on_console), Terminal(read_secret=input)).run()
-    return PlainWizard(Services(system, turn, on_console=on_console)).run()
+    terminal = Terminal() if sys.stdin.isatty() else Terminal(read_secret=input)
+    return PlainWizard(Services(system, turn, on_console=on_console), terminal).run()

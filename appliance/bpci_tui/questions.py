@@ -17,6 +17,7 @@ from bpci_node.setup.system import System
 from bpci_tui.draft import Draft
 
 if TYPE_CHECKING:
+    from bpci_node.host.result import HardwareReport
     from bpci_node.network.file import NetworkFile
 
 Problem = tuple[str, str]
@@ -123,6 +124,42 @@ def check_owner(draft: Draft) -> Problem | None:
         except UsageError as error:
             return "web", in_words(error)
     return None
+
+
+def keys_on_media(system: System) -> list[str]:
+    """Return the SSH keys that lie on the boot medium or a volume for set-up.
+
+    Raises:
+        NotFoundError: there are none (``not_found.ssh_keys``).
+        FormatError: a line is not a plain public key (``format.ssh_key``).
+    """
+    from bpci_node.setup import media  # noqa: PLC0415 - only when asked for
+    from bpci_node.setup.console import scan  # noqa: PLC0415
+    from bpci_node.setup.forms import check_ssh_key  # noqa: PLC0415
+
+    text = b"\n".join(item.files.get(media.SSH_KEYS, b"") for item in scan(system)).decode(errors="replace")
+    lines = [line for line in (line.strip() for line in text.splitlines()) if line and not line.startswith("#")]
+    if not lines:
+        raise NotFoundError(f"there is no file bpci/{media.SSH_KEYS} on a medium", code="not_found.ssh_keys")
+    for line in lines:
+        try:
+            check_ssh_key(line)
+        except FormatError as error:
+            message = f"the file {media.SSH_KEYS} holds a line that is not a plain public key; nothing was added"
+            raise FormatError(message, code=error.code) from error
+    return lines
+
+
+def verdict(report: HardwareReport) -> str:
+    """Return what the hardware checks come to, in whole sentences."""
+    failed = [result.title for result in report.results if result.verdict.value == "fail"]
+    if failed:
+        return (
+            f"Checks finished. Below what a community node needs: {', '.join(failed)}. The profile dev, for trying "
+            "things out, is offered later."
+        )
+    as_far = ", as far as could be told" if report.verdict.value == "unknown" else ""
+    return f"Checks finished. This machine can be a community node{as_far}."
 
 
 def own_ledger(draft: Draft) -> str:

@@ -82,13 +82,18 @@ def begin(system: System, network: NetworkAnswers, seconds: int = SECONDS) -> Tr
     return trial
 
 
-def hold(system: System) -> None:
-    """Keep what is tried until the machine's next start, without the countdown: set-up writes it down at its end."""
+def hold(system: System) -> bool:
+    """Keep what is tried until the machine's next start, without the countdown: set-up writes it down at its end.
+
+    Returns:
+        Whether there was still a trial: after its time the settings before are in force again.
+    """
     with _alone(system):
         trial = current(system)
         if trial is not None:
             _note(system, replace(trial, ends=0.0))
             system.attempt("systemctl", "stop", f"{TIMER}.timer")
+        return trial is not None
 
 
 def confirm(system: System) -> NetworkAnswers:

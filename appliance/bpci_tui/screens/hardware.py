@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from bpci_tui.questions import Problem
+from bpci_tui.questions import Problem, verdict
 from bpci_tui.screens.base import StepScreen
 
 if TYPE_CHECKING:
@@ -58,16 +58,7 @@ class Hardware(StepScreen):
 
     def _show(self, report: HardwareReport) -> None:
         self._lines(list(report.results), "")
-        failed = [result.title for result in report.results if result.verdict.value == "fail"]
-        untold = report.verdict.value == "unknown"
-        if failed:
-            self.say(
-                f"Checks finished. Below what a community node needs: {', '.join(failed)}. The profile dev, for trying "
-                "things out, is offered later."
-            )
-        else:
-            as_far = ", as far as could be told" if untold else ""
-            self.say(f"Checks finished. This machine can be a community node{as_far}.")
+        self.say(verdict(report))
 
     def _lines(self, results: list[CheckResult], running: str) -> None:
         lines = []

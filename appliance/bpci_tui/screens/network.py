@@ -71,9 +71,10 @@ class Network(StepScreen):
             super().submit()
         elif wanted != self._tried:
             self._try(wanted)
-        else:
-            trial.hold(self.services.system)
+        elif trial.hold(self.services.system):
             super().submit()
+        else:
+            self._try(wanted)  # Enter came after the time
 
     def action_back(self) -> None:
         """Take back what is tried, then go back."""

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
-from bpci_node.errors import FormatError
+from bpci_node.errors import BpciError, FormatError
 from bpci_node.setup.forms import check_ssh_key
 from bpci_node.setup.password import strength
 from bpci_tui import questions
@@ -80,8 +80,7 @@ class Owner(StepScreen):
 
     def submit(self) -> None:
         """Hash the passwords, then go on."""
-        if self.draft.password:
-            self.draft.hash_passwords()
+        self.draft.hash_passwords()
         super().submit()
 
     def action_load_keys(self) -> None:
@@ -91,24 +90,12 @@ class Owner(StepScreen):
 
     @work(thread=True, exclusive=True)
     def _load(self) -> None:
-        from bpci_node.setup import media  # noqa: PLC0415 - only when asked for
-        from bpci_node.setup.console import scan  # noqa: PLC0415
-
-        text = b"\n".join(item.files.get(media.SSH_KEYS, b"") for item in scan(self.services.system))
-        lines = [line.strip() for line in text.decode(errors="replace").splitlines()]
-        self.from_thread(self._add_loaded, [line for line in lines if line and not line.startswith("#")])
-
-    def _add_loaded(self, lines: list[str]) -> None:
         try:
-            for line in lines:
-                check_ssh_key(line)
-        except FormatError:
-            self.say("! The file authorized_keys holds a line that is not a plain public key; nothing was added.")
-            return
-        if lines:
-            self._add(lines)
+            lines = questions.keys_on_media(self.services.system)
+        except BpciError as error:
+            self.from_thread(self.say, f"! {in_words(error)}")
         else:
-            self.say("! There is no file bpci/authorized_keys on a medium.")
+            self.from_thread(self._add, lines)
 
     def _add(self, lines: list[str]) -> None:
         self.draft.ssh_keys += [line for line in lines if line not in self.draft.ssh_keys]

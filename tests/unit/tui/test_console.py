@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -96,6 +97,29 @@ def test_only_s_asks_for_a_login_and_only_numbers_of_its_page_for_an_action(
     waiting = iter(keys)
     assert run(machine.system, port=machine.port, read_key=lambda _seconds: next(waiting)) == status
     assert capsys.readouterr().out.count("BPCI Community OS") == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [
+        ("\x1b[As", "s"),
+        ("\x1b[D\x1b[Ds", "s"),
+        ("\x1bOAs", "s"),
+        ("\x1b[15~s", "s"),
+        ("\x1b[[As", "s"),
+        ("\x1b[1;5Ds", "s"),
+        ("\x1b", None),
+        ("\x1bd", None),
+    ],
+    ids=["up", "left-twice", "up-in-application", "f5", "f1-of-linux", "ctrl-left", "escape", "alt"],
+)
+def test_arrows_and_function_keys_do_nothing(monkeypatch: pytest.MonkeyPatch, sent: str, key: str | None) -> None:
+    ours, its = os.openpty()
+    with os.fdopen(its) as terminal, os.fdopen(ours, "wb", buffering=0) as keyboard:
+        monkeypatch.setattr("sys.stdin", terminal)
+        with console._keys() as wait:
+            keyboard.write(sent.encode())
+            assert wait(20.0) == key
 
 
 AUCTION = {

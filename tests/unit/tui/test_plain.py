@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from bpci_node.network.client import NodeClient
+from bpci_node.setup import trial
 from bpci_node.setup.turn import COMPLETE, Turn
+from bpci_tui.draft import Draft
 from bpci_tui.plain import LEFT, PlainWizard, Terminal
 from bpci_tui.services import Services
 from tests.unit.setup.conftest import CHECKS, KEY, PASSWORD
@@ -20,14 +22,15 @@ REST = ("", "", "abandon", "abandon", "art", "Attic", "hybrid", "dev", "1", "hom
 """Identity, phrase written down, three words, node, type, profile, ledger, its name, review."""
 
 
-def go(machine: SimulatedMachine, *typed: str) -> tuple[int, str, list[str]]:
+def go(machine: SimulatedMachine, *typed: str | Callable[[], str]) -> tuple[int, str, list[str]]:
     """Answer with these lines; return status, what was said, and the prompts that asked without echo."""
     waiting, said, hidden = iter(typed), list[str](), list[str]()
 
     def read(prompt: str) -> str:
         said.append(prompt)
         try:
-            return next(waiting)
+            answer = next(waiting)
+            return answer() if callable(answer) else answer
         except StopIteration:
             raise EOFError from None
 
@@ -109,6 +112,67 @@ def test_a_fixed_address_is_tried_and_taken_back_when_one_goes_back(machine: Sim
     go(machine, *TO_OWNER[:3], *way, "")
     assert machine.system.exists("/run/systemd/network/05-bpci-trial.network")
     assert machine.ran("systemctl", "stop", "bpci-network-trial.timer")
+
+
+STATIC = ("static", "eth0", "192.0.2.5/24", "192.0.2.1", "9.9.9.9", "attic")
+
+
+def test_a_network_that_is_not_taken_is_asked_for_again_at_once(machine: SimulatedMachine) -> None:
+    machine.failing["networkctl reload"] = "no such unit"
+    _, said, _ = go(machine, *TO_OWNER[:3], *STATIC, "", "")
+    assert said.count("· Network") == 2
+    assert said.count("· Hardware") == 1
+    assert "Address with prefix length [192.0.2.5/24]" in said
+
+
+def test_enter_after_the_trial_has_ended_keeps_nothing(machine: SimulatedMachine) -> None:
+    def too_late() -> str:
+        assert trial.restore(machine.system)
+        return ""
+
+    _, said, _ = go(machine, *TO_OWNER[:3], *STATIC, too_late)
+    assert "the time was over" in said
+    assert said.count("· Network") == 2
+    assert "· Owner" not in said
+
+
+def test_the_hardware_is_judged_and_measured_again(machine: SimulatedMachine) -> None:
+    _, said, _ = go(machine, *TO_OWNER[:2], "again")
+    assert said.count("Measuring this machine") == 2
+    assert said.count("This machine can be a community node") == 2
+
+
+def test_what_may_be_left_out_can_be_taken_back(machine: SimulatedMachine) -> None:
+    back = ("ada", PASSWORD, PASSWORD, "another password", "", "<")
+    _, said, _ = go(machine, *TO_OWNER, *back, "", "", "", "-", "", "<", "", "", "", "", "", "<")
+    assert "Web password, empty for the same; - for none [as typed before]" in said
+    assert said.count("Password, empty for the one before") == 2
+    assert said.splitlines().count("Web password, empty for the same: ") == 2
+
+
+def test_keys_of_a_medium_are_offered(machine: SimulatedMachine) -> None:
+    _, said, _ = go(machine, *TO_OWNER, *OWNER[:4], "medium", KEY, KEY, "")
+    assert "There is no file bpci/authorized_keys on a medium" in said
+    assert "(1 so far)" in said
+    assert "(2 so far)" not in said
+
+
+def test_after_a_failure_the_keys_stay_and_no_words_are_shown_again(machine: SimulatedMachine) -> None:
+    machine.failing["useradd"] = "useradd: invalid user name"
+    _, said, _ = go(machine, *TO_OWNER, *OWNER, *REST, "<", "<", "<", "<", "<")
+    assert "FAILED: " in said
+    assert said.count("Write these 24 words down") == 1
+    assert "keys are at rest on this machine already: did:key:z6Mk" in said
+
+
+def test_a_web_password_of_its_own_counts_beside_a_password_that_stays() -> None:
+    draft = Draft(password_hash="kept", web_password_hash="")
+    draft.hash_passwords()
+    assert (draft.password_hash, draft.web_password_hash) == ("kept", "")
+    draft.web_password = PASSWORD
+    draft.hash_passwords()
+    assert draft.password_hash == "kept"
+    assert draft.web_password_hash not in ("", "kept")
 
 
 def test_a_second_person_is_told_where_set_up_runs(machine: SimulatedMachine) -> None:
