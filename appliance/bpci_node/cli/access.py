@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -169,15 +170,16 @@ def show_log(*, count: int, is_verified: bool, head: str | None, directory: Path
     Examples:
       sudo bpci access log --count 20
       sudo bpci access log --verify
-      sudo bpci access log --verify --head 5e0b... --json
+      sudo bpci access log --verify --head "$DIGEST" --json
     """
     from bpci_node.access import actions
 
     if head is not None and not is_verified:
         raise UsageError("--head goes with --verify", code="usage.call")
+    witness = None if head is None else _digest(head)
     _need(directory)
     if is_verified:
-        found = actions.verify(directory, witness=head)
+        found = actions.verify(directory, witness=witness)
         shown = {"v": 1, "first": found.first, "last": found.last, "head": found.head.hex()}
         emit(shown, as_json, _render_verified)
         return
@@ -254,6 +256,14 @@ def _renew(tls: Path, *, force: bool) -> None:
     hostname, addresses = socket.gethostname(), own_addresses(System())
     is_new = certificates.renew(tls, hostname, addresses, now=datetime.now(UTC), force=force)
     say("a new certificate was made" if is_new else "the certificate is current")
+
+
+def _digest(text: str) -> str:
+    """Return a digest as the log writes it; the pages write ``0x`` before it."""
+    digest = text.strip().lower().removeprefix("0x")
+    if re.fullmatch("[0-9a-f]{64}", digest) is None:
+        raise UsageError("--head needs a whole digest, 64 hexadecimal digits", code="usage.call")
+    return digest
 
 
 def _need(directory: Path) -> None:
