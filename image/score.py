@@ -113,7 +113,7 @@ def score(root: Path, content: Path | None = None) -> dict[str, Any]:
             yardsticks.insert(0, Yardstick("anssi_bp28_enhanced", "-", rules))
         except ScoringError as error:
             missing["anssi_bp28_enhanced"] = {"percent": None, "why": str(error)}
-        lines = [f"{one.name} {one.codename} {one.datastream} {PROFILE}{one.name}\n" for one in yardsticks]
+        lines = [f"{one.name} {one.codename} {one.datastream.resolve()} {PROFILE}{one.name}\n" for one in yardsticks]
         (work / "profiles").write_text("".join(lines))
         results = work / "results"
         results.mkdir()

@@ -59,16 +59,14 @@ mounts() {
   cp "$m.mounts" "$m/proc/mounts" # where oscap looks; where /proc is mounted it says the same
 }
 
-# The kernel that runs here is not the machine's: asked for a setting, sysctl answers what the tree's files set at its start.
-settings() {
-  chroot "$m" systemd-analyze cat-config sysctl.d | sed -nE 's/^-?([a-z][^ =]*) *= *(.*)/\1=\2/p' | tr / . >"$m/run/sysctl"
-  mv "$m/usr/sbin/sysctl" "$m/run/kernel-says"
-  cat >"$m/usr/sbin/sysctl" <<'ANSWER'
-#!/bin/sh
-[ "$1" = -n ] && found=$(grep "^$2=" /run/sysctl | tail -n 1) && [ -n "$found" ] && { echo "${found#*=}"; exit; }
-exec /run/kernel-says "$@"
-ANSWER
-  chmod 755 "$m/usr/sbin/sysctl"
+# The kernel that runs here is not the machine's: what it is asked for is answered as the tree's files set it.
+settings() { # settings DIR: /proc/sys of a machine that has read ROOT's settings
+  local name value file
+  (cd /proc/sys && find . -type f -readable -exec sh -c 'for f; do mkdir -p "$0/${f%/*}" && cat "$f" >"$0/$f"; done' "$1" {} + 2>/dev/null) || true
+  while IFS='=' read -r name value; do
+    file=$1/$(echo "$name" | tr -d ' ' | tr . /)
+    [ ! -f "$file" ] || echo "$value" | tr -s ' ' '\t' | sed 's/^\t//' >"$file"
+  done < <(systemd-analyze cat-config --root="$root" sysctl.d | sed -nE 's/^-?([a-z][^=*]*)=(.*)/\1=\2/p')
 }
 
 lynis_in() { # the whole of Lynis is what this machine has installed
@@ -83,18 +81,18 @@ lynis_in() { # the whole of Lynis is what this machine has installed
   # It compares the kernel that runs, which is this machine's, with the one below /boot.
   echo skip-test=KRNL-5830 >"$m/etc/lynis/custom.prf"
   mkdir "$m/run/out"
-  settings
+  mount --bind "$out/work/settings" "$m/proc/sys"
   chroot "$m" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root \
     lynis audit system --quick --no-colors --report-file /run/out/lynis.dat --log-file /run/out/lynis.log >"$out/lynis.txt" 2>&1 || true
   cp "$m/run/out/"* "$out/"
 }
 
-# oscap takes the data base of packages from this machine's own paths, and their cache from the tree.
+# oscap takes the data base of packages, and how it is read, from this machine's own paths.
 oscap_in() {
   local name codename datastream profile status
   copy oscap
-  mkdir -p "$m/var/cache/apt"
-  chroot "$m" env -i PATH=/usr/bin:/bin apt-cache gencaches >/dev/null
+  mount --bind "$out/work/settings" /proc/sys
+  mount --bind "$m/etc/apt" /etc/apt
   mount --bind "$m/var/lib/dpkg" /var/lib/dpkg
   mount --bind "$m/var/lib/apt" /var/lib/apt
   while read -r name codename datastream profile; do
@@ -119,6 +117,8 @@ units_in() {
   done >"$out/units.txt"
 }
 
+mkdir "$out/work/settings"
+settings "$out/work/settings"
 units_in &
 units=$!
 lynis_in &
