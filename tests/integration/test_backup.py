@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -302,6 +303,12 @@ def test_the_drill_finds_a_database_that_was_damaged_before_it_was_saved(
     assert node.stop() == 0
     database = node.config.state_dir / "node.db"
     connection = sqlite3.connect(database)
+    (genesis,) = connection.execute("SELECT value FROM meta WHERE key = 'genesis'").fetchone()
+    connection.execute("DELETE FROM meta WHERE key = 'genesis'")
+    connection.commit()
+    machine.run("now")
+    assert machine.run("drill", code=1)["code"] == "backup.ledger"
+    connection.execute("INSERT INTO meta (key, value) VALUES ('genesis', ?)", (genesis,))
     connection.execute("UPDATE state SET value = x'00' WHERE key = (SELECT max(key) FROM state)")
     connection.commit()
     connection.close()
@@ -312,8 +319,14 @@ def test_the_drill_finds_a_database_that_was_damaged_before_it_was_saved(
     connection.execute("UPDATE gone SET txid = x'00'")
     connection.commit()
     connection.close()
+    settings = machine.root / "etc/bpci/backup.toml"
+    settings.write_text(re.sub(r"(?m)^(daily|weekly|monthly) = .*", r"\1 = 0", settings.read_text()))
+    settings.write_text(settings.read_text().replace("last = 3", "last = 1"))
     machine.run("now")
     assert machine.run("drill", code=1)["code"] == "backup.database"
+    # What may be the last good one does not go by itself.
+    assert len(machine.run("list")) == 3
+    assert machine.run("prune")["backups"] == 1
 
 
 def test_a_server_that_only_takes_keeps_what_it_has_and_no_password_is_shown(

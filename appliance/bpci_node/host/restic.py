@@ -178,6 +178,19 @@ class Restic:
             raise FormatError("restic's list of snapshots can't be read", code="backup.program") from error
         return sorted(found, key=lambda item: item.time_ms)
 
+    def size_of(self, snapshot: str) -> int:
+        """Return how many bytes a snapshot has when it is restored.
+
+        Raises:
+            NotFoundError: no such snapshot (``backup.snapshot``).
+            BpciError: as :meth:`probe`.
+        """
+        data = self._run("stats", "--mode", "restore-size", "--json", "--no-lock", snapshot)
+        try:
+            return int(read_json(data, max_bytes=_MAX_LINE)["total_size"])
+        except (FormatError, KeyError, TypeError, ValueError) as error:
+            raise FormatError("restic said nothing of the size of a snapshot", code="backup.program") from error
+
     def fetch(self, snapshot: str, target: Path) -> None:
         """Write what a snapshot holds below ``target``.
 

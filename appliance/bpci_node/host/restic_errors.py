@@ -2,57 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bpci_node.errors import BpciError, LimitError, NotFoundError, ProofError, StorageError, UnreachableError
 
 _SAID = 2_000
 """Characters of the program's words that a message may end with."""
 
-_CAUSES: Sequence[tuple[tuple[str, ...], Callable[[str, str], BpciError]]] = (
-    (
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """One thing that can stand in the way."""
+
+    words: tuple[str, ...]
+    """Any of these in what the program says, in lower case."""
+    error: type[BpciError]
+    code: str
+    message: str
+    """With ``{place}``, where the repository is, and ``{said}``, the program's last words."""
+    hint: str | None = None
+
+
+_CAUSES = (
+    _Cause(
         ("wrong password or no key found",),
-        lambda place, _said: ProofError(
-            f"the repository {place} is locked with another key than this machine's",
-            code="backup.key",
-            hint="It belongs to another recovery phrase, or another machine of the same owner made it anew.",
-        ),
+        ProofError,
+        "backup.key",
+        "the repository {place} is locked with another key than this machine's",
+        "It belongs to another recovery phrase, or another machine of the same owner made it anew.",
     ),
-    (
+    _Cause(
         ("repository is already locked", "unable to create lock"),
-        lambda place, _said: LimitError(
-            f"another program works on the repository {place}",
-            code="backup.locked",
-            hint="Wait until it is done; a lock that nobody holds any more goes after 30 minutes.",
-        ),
+        LimitError,
+        "backup.locked",
+        "another program works on the repository {place}",
+        "Wait until it is done; a lock that nobody holds any more goes after 30 minutes.",
     ),
-    (
+    _Cause(
         ("config file already exists", "already initialized"),
-        lambda place, _said: StorageError(f"there is a repository at {place} already", code="backup.exists"),
+        StorageError,
+        "backup.exists",
+        "there is a repository at {place} already",
     ),
-    (
+    _Cause(
         ("no space left on device", "disk quota exceeded", "file too large"),
-        lambda _place, said: StorageError(
-            f"there is no room for the backup: {said}",
-            code="backup.room",
-            hint="Make room there, or keep fewer snapshots ([retention]) and run 'bpci backup prune'.",
-        ),
+        StorageError,
+        "backup.room",
+        "there is no room for the backup: {said}",
+        "Make room there, or keep fewer snapshots ([retention]) and run 'bpci backup prune'.",
     ),
-    (
+    _Cause(
         ("403 forbidden", "append-only"),
-        lambda place, _said: StorageError(
-            f"{place} lets nothing be removed",
-            code="backup.append_only",
-            hint="Set append_only = true; the server's own side thins out.",
-        ),
+        StorageError,
+        "backup.append_only",
+        "{place} lets nothing be removed",
+        "Set append_only = true; the server's own side thins out.",
     ),
-    (
+    _Cause(
         ("no matching id", "no snapshot found", "multiple ids"),
-        lambda place, _said: NotFoundError(
-            f"there is no such snapshot in {place}", code="backup.snapshot", hint="'bpci backup list' shows them."
-        ),
+        NotFoundError,
+        "backup.snapshot",
+        "there is no such snapshot in {place}",
+        "'bpci backup list' shows them.",
     ),
-    (
+    _Cause(
         (
             "connection refused",
             "no such host",
@@ -70,13 +83,12 @@ _CAUSES: Sequence[tuple[tuple[str, ...], Callable[[str, str], BpciError]]] = (
             "input/output error",
             "transport endpoint",
         ),
-        lambda place, said: UnreachableError(
-            f"the backup's place {place} can't be reached: {said}",
-            code="unreachable.backup",
-            hint="Is the disk attached, or the server up, and are the credentials right?",
-        ),
+        UnreachableError,
+        "unreachable.backup",
+        "the backup's place {place} can't be reached: {said}",
+        "Is the disk attached, or the server up, and are the credentials right?",
     ),
-    (
+    _Cause(
         (
             "ciphertext verification failed",
             "invalid data returned",
@@ -93,25 +105,26 @@ _CAUSES: Sequence[tuple[tuple[str, ...], Callable[[str, str], BpciError]]] = (
             "invalid character",
             "ignoring error",
         ),
-        lambda place, said: ProofError(
-            f"the repository {place} is damaged: {said}",
-            code="backup.damaged",
-            hint="Keep it, make a new one on another disk with 'bpci backup init', and look at this disk's health.",
-        ),
+        ProofError,
+        "backup.damaged",
+        "the repository {place} is damaged: {said}",
+        "Keep it, make a new one on another disk with 'bpci backup init', and look at this disk's health.",
     ),
-    (
+    _Cause(
         ("is there a repository at", "no such file or directory", "unable to open config file", "does not exist"),
-        lambda place, _said: NotFoundError(
-            f"there is no repository at {place}",
-            code="backup.absent",
-            hint="Attach the disk, or make one with 'bpci backup init'.",
-        ),
+        NotFoundError,
+        "backup.absent",
+        "there is no repository at {place}",
+        "Attach the disk, or make one with 'bpci backup init'.",
     ),
-    (
+    _Cause(
         ("permission denied", "read-only file system"),
-        lambda place, said: StorageError(f"{place} can't be written: {said}", code="backup.access"),
+        StorageError,
+        "backup.access",
+        "{place} can't be written: {said}",
     ),
 )
+"""The first that fits counts."""
 
 
 def restic_error(said: str, place: str, status: int) -> BpciError:
@@ -122,7 +135,8 @@ def restic_error(said: str, place: str, status: int) -> BpciError:
         (line for line in lines if line.lower().startswith("fatal")), lines[-1] if lines else f"status {status}"
     )
     last = last.removeprefix("Fatal: ")[-_SAID:]
-    for words, make in _CAUSES:
-        if any(word in low for word in words):
-            return make(place, last)
+    for cause in _CAUSES:
+        if any(word in low for word in cause.words):
+            message = cause.message.replace("{place}", place).replace("{said}", last)
+            return cause.error(message, code=cause.code, hint=cause.hint)
     return StorageError(f"restic failed: {last}", code="backup.failed", status=status)

@@ -162,8 +162,12 @@ def collect(target: Path, *, state_dir: Path, root: Path, instance: int, is_own:
         for path in (path for name in CARRIED for path in _carried(root / name)):
             place = target / path.relative_to(root)
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copyfile(path, place, follow_symlinks=False)
-            place.chmod(path.stat().st_mode & 0o777)
+            try:
+                mode = path.stat().st_mode & 0o777
+                shutil.copyfile(path, place, follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # it went since it was listed, as files do that are replaced while the machine works
+            place.chmod(mode)
         files = {str(path.relative_to(target)): digest_of(path) for path in sorted(target.rglob("*")) if path.is_file()}
         manifest = Manifest(made_ms, __version__, node_key, instance, mark, files)
         replace_file(target / MANIFEST, (json.dumps(manifest.as_json(), indent=1) + "\n").encode())

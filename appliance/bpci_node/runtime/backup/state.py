@@ -19,6 +19,11 @@ from bpci_node.store.durable_file import replace_file
 STATE = "/var/lib/bpci/backup/state.json"
 METRICS = "/var/lib/prometheus/node-exporter/bpci_backup.prom"
 MAX_BYTES = 64 * 1024
+_DAMAGE = (
+    "backup.bundle", "backup.content", "backup.damaged", "backup.database", "backup.ledger", "backup.manifest",
+    "chain.", "format.", "proof.", "storage.block", "storage.damaged", "storage.state_root",
+)  # fmt: skip
+"""Codes, or their beginnings, of a drill that has looked at a backup and found it wanting."""
 
 
 @dataclass(slots=True)
@@ -36,6 +41,12 @@ class Memory:
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {"v": 1, "backup": self.backup, "drill": self.drill, "failures": self.failures}
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the last drill could tell that a backup does not hold, and none has held since."""
+        failure = self.failures.get("drill")
+        return failure is not None and str(failure.get("code")).startswith(_DAMAGE)
 
     def failed(self, kind: str, error: BpciError, now_ms: int) -> None:
         """Note that work of this kind failed."""

@@ -139,10 +139,11 @@ def _targets(directory: Path) -> tuple[str, ...]:
 
 def _verify_ledger(store: Store) -> tuple[int, Machine | None]:
     """Check the state against the last block, and every block against the one after it."""
-    genesis_data = store.meta("genesis")
+    genesis_data, blocks = store.meta("genesis"), SqliteBlockStore(store)
     if not genesis_data:
+        if blocks.last_block() is not None:
+            raise ProofError("the backup holds blocks, and no genesis that they began with", code="backup.ledger")
         return 0, None
-    blocks = SqliteBlockStore(store)
     if blocks.restoring() is not None:
         return 0, None
     genesis = decode_genesis(genesis_data)

@@ -6,6 +6,7 @@ next one removes; every outcome is remembered, the failed ones too.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
@@ -46,6 +47,8 @@ class Backups:
     def save(self, node: NodeConfig) -> dict[str, Any]:
         """Make a backup and thin out the older ones; return what is remembered of it.
 
+        None goes while the last drill has found one that does not hold.
+
         Args:
             node: configuration of the node, which may run; its directories lie below the root.
         Raises:
@@ -76,7 +79,10 @@ class Backups:
                 "total_bytes": saved.total_bytes,
             }
             self._remember(lambda memory: setattr(memory, "backup", found), done="backup")
-        if not self._settings.append_only:
+        if state.load(self._root).is_damaged:
+            # The last one that holds may be among the oldest.
+            self._say("every backup stays, because the last drill found one that does not hold")
+        elif not self._settings.append_only:
             self.thin_out()
         return found
 
@@ -151,6 +157,14 @@ class Backups:
         self._say("asking for the repository")
         self.restic.probe()
         chosen = self.choose(wanted)
+        needed = self.restic.size_of(chosen.id) + contents.LEAST_FREE_BYTES
+        usage = os.statvfs(scratch)
+        if usage.f_bavail * usage.f_frsize < needed:
+            raise StorageError(
+                f"restoring {chosen.id[:8]} needs {needed >> 20} MiB, and less is free in {self._directory}",
+                code="backup.room",
+                hint="Make room on the data disk.",
+            )
         self._say(f"restoring {chosen.id[:8]}")
         self.restic.fetch(chosen.id, scratch)
         return chosen, verify_backup(scratch, say=self._say)
