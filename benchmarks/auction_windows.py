@@ -10,15 +10,13 @@ from bpci_node.auction.auction_epoch import AuctionEpoch
 from bpci_node.auction.commit import Commit, decode_commits, encode_commits, sign_commit, verify_commit
 from bpci_node.auction.commit_receipt import issue_commit_receipts
 from bpci_node.auction.coordinator_book import CoordinatorBook, Stage
-from bpci_node.auction.reveal import Reveal, commitment_of
+from bpci_node.auction.reveal import Reveal
 from bpci_node.auction.simulated import SimulatedBid, SimulatedNotary
 from bpci_node.auction.simulator import Simulator
 from bpci_node.auction.window import WindowId
 from bpci_node.chain.account import account_id_of
 from bpci_node.chain.target_terms import Tier
-from bpci_node.mempool.classes import EntryType
-from bpci_node.mempool.entry import make_entry
-from bpci_node.mempool.native import sign_native
+from bpci_node.host.measure_miner import hidden_bid
 from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.hashing import sha256
 from bpci_node.primitives.keys import LocalSigner
@@ -40,23 +38,8 @@ def bids(window: WindowId, count: int) -> Iterator[tuple[LocalSigner, Commit, Re
     """Bids of as many bidders, over some twenty buckets."""
     for number in range(count):
         signer = LocalSigner(sha256(b"bidder %d" % number))
-        entry = sign_native(
-            signer,
-            ledger_id=LEDGER_ID,
-            target=TARGET,
-            kind=EntryType.SETTLEMENT,
-            nonce=window.index,
-            fee=51 + number % 400,
-            gas=30_000,
-            body=b"x" * 32,
-        )
-        waiting = make_entry(
-            entry, TERMS.config(window.qlock_ms), arrival_seq=window.first_seq, arrival_ms=window.opens_ms
-        )
-        account, salt = account_id_of(signer.public_key), sha256(entry.raw)
-        digest = commitment_of(window, account, waiting, salt)
-        commit = sign_commit(signer, ledger_id=LEDGER_ID, window=window, digest=digest, account=account, tier=1)
-        yield signer, commit, Reveal(window, commit.commit_id, entry.raw, salt)
+        commit, reveal = hidden_bid(signer, window, TERMS, ledger_id=LEDGER_ID, fee=51 + number % 400)
+        yield signer, commit, reveal
 
 
 def commits() -> list[dict[str, Any]]:

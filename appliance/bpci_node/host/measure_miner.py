@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 
 from bpci_node.auction.auction_epoch import AuctionEpoch
-from bpci_node.auction.commit import sign_commit
+from bpci_node.auction.commit import Commit, sign_commit
 from bpci_node.auction.coordinator_book import Stage
 from bpci_node.auction.reveal import Reveal, commitment_of
 from bpci_node.auction.simulated import SimulatedBid, SimulatedNotary
@@ -146,22 +146,31 @@ def _cast() -> tuple[list[LocalSigner], list[SimulatedNotary], AuctionEpoch]:
 def _bids(window: WindowId, signers: list[LocalSigner], terms: TargetTerms) -> list[SimulatedBid]:
     found = []
     for number, signer in enumerate(signers):
-        entry = sign_native(
-            signer,
-            ledger_id=_LEDGER,
-            target=_TARGET,
-            kind=EntryType.SETTLEMENT,
-            nonce=window.index,
-            fee=51 + number * 20,
-            gas=30_000,
-            body=b"x" * 32,
-        )
-        waiting = make_entry(
-            entry, terms.config(window.qlock_ms), arrival_seq=window.first_seq, arrival_ms=window.opens_ms
-        )
-        account, salt = account_id_of(signer.public_key), sha256(entry.raw)
-        digest = commitment_of(window, account, waiting, salt)
-        commit = sign_commit(signer, ledger_id=_LEDGER, window=window, digest=digest, account=account, tier=1)
-        reveal = Reveal(window, commit.commit_id, entry.raw, salt)
+        commit, reveal = hidden_bid(signer, window, terms, ledger_id=_LEDGER, fee=51 + number * 20)
         found.append(SimulatedBid(commit, reveal, signer.public_key, window.opens_us, 1_000, number % SEATS))
     return found
+
+
+def hidden_bid(
+    signer: LocalSigner, window: WindowId, terms: TargetTerms, *, ledger_id: str, fee: int
+) -> tuple[Commit, Reveal]:
+    """Return a bidder's hidden bid for a window, and what reveals it.
+
+    Args:
+        fee: wei per gas, which decides the bucket.
+    """
+    entry = sign_native(
+        signer,
+        ledger_id=ledger_id,
+        target=window.target,
+        kind=EntryType.SETTLEMENT,
+        nonce=window.index,
+        fee=fee,
+        gas=30_000,
+        body=b"x" * 32,
+    )
+    waiting = make_entry(entry, terms.config(window.qlock_ms), arrival_seq=window.first_seq, arrival_ms=window.opens_ms)
+    account, salt = account_id_of(signer.public_key), sha256(entry.raw)
+    digest = commitment_of(window, account, waiting, salt)
+    commit = sign_commit(signer, ledger_id=ledger_id, window=window, digest=digest, account=account, tier=1)
+    return commit, Reveal(window, commit.commit_id, entry.raw, salt)

@@ -8,9 +8,8 @@ import pytest
 
 from bpci_node.setup.turn import Turn
 from bpci_tui.app import Wizard
-from bpci_tui.services import Services
-from tests.unit.setup.conftest import CHECKS
 from tests.unit.setup.simulated import SimulatedMachine
+from tests.unit.tui.driving import services_of
 
 
 @pytest.fixture
@@ -29,16 +28,7 @@ def make_wizard(machine: SimulatedMachine) -> Iterator[Callable[..., Wizard]]:
     def make(console: str = "ttyS0") -> Wizard:
         turn = Turn(machine.system, console)
         turns.append(turn)
-        return Wizard(
-            Services(
-                machine.system,
-                turn,
-                checks=CHECKS,
-                entropy=bytes,
-                positions=lambda: (3, 11, 24),
-                run_options=machine.run_options,
-            )
-        )
+        return Wizard(services_of(machine, turn))
 
     yield make
     for turn in turns:

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable
 from textual import events
 from textual.pilot import Pilot
 
+from bpci_node.setup.turn import Turn
 from bpci_tui.app import Wizard
-from tests.unit.setup.conftest import PASSWORD
+from bpci_tui.services import Services
+from tests.unit.setup.conftest import CHECKS, PASSWORD
+from tests.unit.setup.simulated import SimulatedMachine
 
 
 class Hands:
@@ -69,6 +72,18 @@ class Hands:
         await self.sees("· Ledger")
         await self.press("enter")
         await self.sees("· Review")
+
+
+def services_of(machine: SimulatedMachine, turn: Turn) -> Services:
+    """Return the wizard's surroundings on this machine: the same checks, phrase and questions every time."""
+    return Services(
+        machine.system,
+        turn,
+        checks=CHECKS,
+        entropy=bytes,
+        positions=lambda: (3, 11, 24),
+        run_options=machine.run_options,
+    )
 
 
 def drive(wizard: Wizard, acts: Callable[[Hands], Awaitable[None]]) -> int | None:

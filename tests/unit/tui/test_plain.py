@@ -11,9 +11,9 @@ from bpci_node.setup import trial
 from bpci_node.setup.turn import COMPLETE, Turn
 from bpci_tui.draft import Draft
 from bpci_tui.plain import LEFT, PlainWizard, Terminal
-from bpci_tui.services import Services
-from tests.unit.setup.conftest import CHECKS, KEY, PASSWORD
+from tests.unit.setup.conftest import KEY, PASSWORD
 from tests.unit.setup.simulated import SimulatedMachine
+from tests.unit.tui.driving import services_of
 
 TO_OWNER = ("german", "Europe/Berlin", "", "", "")
 """Layout, time zone, hardware, address, machine's name."""
@@ -38,15 +38,7 @@ def go(machine: SimulatedMachine, *typed: str | Callable[[], str]) -> tuple[int,
         hidden.append(prompt)
         return read(prompt)
 
-    turn = Turn(machine.system, "ttyS0")
-    services = Services(
-        machine.system,
-        turn,
-        checks=CHECKS,
-        entropy=bytes,
-        positions=lambda: (3, 11, 24),
-        run_options=machine.run_options,
-    )
+    services = services_of(machine, Turn(machine.system, "ttyS0"))
     status = PlainWizard(services, Terminal(read, read_secret, said.append)).run()
     return status, "\n".join(said), hidden
 

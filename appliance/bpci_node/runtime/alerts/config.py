@@ -32,12 +32,18 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
-    """A mailbox, or several that get the same letter."""
+class _Reader:
+    """What somebody reads."""
 
     name: str
     least: str
     """Least severity that is sent there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail(_Reader):
+    """A mailbox, or several that get the same letter."""
+
     to: tuple[str, ...]
     sender: str
     server: str
@@ -52,11 +58,9 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook:
+class Webhook(_Reader):
     """A URL that takes Alertmanager's own JSON by POST."""
 
-    name: str
-    least: str
     url: str
     token: str | None
     """Sent as ``Authorization: Bearer``."""
@@ -65,11 +69,9 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Ntfy:
+class Ntfy(_Reader):
     """A topic on a server of ntfy, which shows messages on telephones."""
 
-    name: str
-    least: str
     url: str
     topic: str
     token: str | None
