@@ -221,9 +221,11 @@ class WebFace:
 
             changed = await asyncio.to_thread(account_file.change, self.desk.directory, make)
             # All sessions of the account end with the old password; whoever changed it goes on in a new one.
-            token = self.desk.sessions.begin(changed.find(session.name), now=time.monotonic())
+            now, told = time.monotonic(), "Your password was changed; other sessions of yours have ended."
+            token = self.desk.sessions.begin(changed.find(session.name), now=now)
+            self.desk.sessions.find(token, changed, now=now).notices.append((True, told))
             replies.append(_with_cookie(RedirectResponse("/", 303), token))
-            return "Your password was changed; other sessions of yours have ended."
+            return told
 
         await self.desk.act(request, Right.LOOK, "password", session.name, do)
         return replies[0] if replies else RedirectResponse("/password", 303)

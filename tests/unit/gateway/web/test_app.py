@@ -240,7 +240,9 @@ def test_a_new_password_ends_other_sessions(client: Client, desk: Desk) -> None:
     assert send(client, "/password", old="wrong", new=new, again=new).headers["location"] == "/password"
     assert results(desk)[-1] == ("eve", "password", "access.sign_in")
     assert send(client, "/password", old=PASSWORD, new=new, again=new).headers["location"] == "/"
-    assert client.get("/").status_code == 200
+    reply = client.get("/")
+    assert reply.status_code == 200
+    assert "Your password was changed" in reply.text
     client.cookies.clear()
     assert client.get("/_auth/look", headers={"Cookie": f"__Host-bpci={other}"}).status_code == 401
     assert sign_in(client, "eve").status_code == 401
