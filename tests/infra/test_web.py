@@ -221,6 +221,15 @@ def test_another_address_is_named_by_a_new_certificate(owned: Owned) -> None:
     owned.machine.run("/bin/sh /usr/lib/bpci/web-certificate due", status=1)
 
 
+def test_a_certificate_made_by_hand_is_given_to_the_front_server(owned: Owned) -> None:
+    shown = "openssl x509 -noout -fingerprint -sha256"
+    owned.machine.run("bpci access certificate --renew --force", seconds=120)
+    made = owned.machine.run(f"{shown} -in /var/lib/bpci/web/tls/web.pem")
+    renewed(owned, "! /bin/sh /usr/lib/bpci/web-certificate due")
+    served = owned.machine.run(f"openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | {shown}")
+    assert served == made
+
+
 def test_too_many_sign_ins_are_answered_with_429(owned: Owned) -> None:
     """From an address of its own, so that no other test's owner is held up; 415, since it sends no form."""
     owned.machine.run(AT_REST, seconds=300)
