@@ -71,6 +71,17 @@ def test_a_new_version_stands_beside_the_old_one_and_a_repetition_changes_nothin
     )
 
 
+def test_a_marker_that_a_power_cut_has_emptied_is_written_again(tmp_path: Path) -> None:
+    prefix, wheelhouse = tmp_path / "node", make_wheelhouse(tmp_path / "wheels", project="1")
+    install(prefix, wheelhouse)
+    marker, python = prefix / ".complete", prefix / "bin/python3"
+    whole, inode = marker.read_text(), python.lstat().st_ino
+    marker.write_text("")
+    assert install(prefix, wheelhouse)[0] == "installed"
+    assert (marker.read_text(), python.lstat().st_ino) == (whole, inode)  # nothing else was touched
+    assert install(prefix, wheelhouse)[0] == "unchanged"
+
+
 def test_dependencies_that_are_there_are_taken_over(tmp_path: Path) -> None:
     prefix = tmp_path / "node"
     wheelhouse = make_wheelhouse(tmp_path / "wheels", project="1")

@@ -64,6 +64,13 @@ install() { # install LIST: exactly the wheels that LIST pins by hash
     --find-links "$wheelhouse" --require-hashes -r "$wheelhouse/$1"
 }
 
+mark() { # say that the target is complete, durably
+  made_from "${lists[@]}" >"$target/.complete.part"
+  sync "$target/.complete.part"
+  mv "$target/.complete.part" "$target/.complete"
+  sync "$target"
+}
+
 state=unchanged
 if [ ! -e "$target/.complete" ]; then
   state=installed
@@ -81,8 +88,11 @@ if [ ! -e "$target/.complete" ]; then
   fi
   [ $deps_only = yes ] || install project.txt
   sync -f "$target"
-  made_from "${lists[@]}" >"$target/.complete.part"
-  mv "$target/.complete.part" "$target/.complete"
+  mark
+elif [ ! -s "$target/.complete" ]; then
+  # A power cut took what the marker says; that it is there means that everything else had reached the disk.
+  state=installed
+  mark
 fi
 if [ $beside = yes ]; then
   echo "$state $target"
