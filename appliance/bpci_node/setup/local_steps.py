@@ -96,6 +96,14 @@ def _link_holds(run: Run) -> bool:
 
 
 def _make_owner(run: Run) -> None:
+    name, results = run.plan.answers.owner.name, run.journal.results
+    # Who was named before a step failed, and is not any more, must not stay an administrator.
+    if (earlier := results.get("made_owner", name)) != name:
+        machine.remove_owner(run.system, str(earlier))
+        del results["made_owner"]
+    if not machine.home_of(run.system, name):
+        results["made_owner"] = name
+        run.journal.save()
     machine.make_owner(run.system, run.plan.answers.owner, replace_keys=True)
 
 
@@ -140,6 +148,7 @@ def _finish(run: Run) -> None:
     # From here on nobody needs the plan, and with it goes the password's hash. Not before: a power cut between the two
     # would leave a wizard that knows of no earlier run, and makes another identity.
     run.journal.plan, run.journal.goes_on = None, ""
+    run.journal.results.pop("made_owner", None)
     run.journal.save()
     # Not awaited: the person is done, whatever takes its time to start.
     run.system.attempt("systemctl", "--no-block", "start", SERVICES)

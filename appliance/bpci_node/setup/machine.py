@@ -184,6 +184,16 @@ def make_owner(system: System, owner: OwnerAnswers, *, replace_keys: bool = Fals
         system.run("chown", "--no-dereference", f"{name}:{name}", keys)
 
 
+def remove_owner(system: System, name: str) -> None:
+    """Take away an account that set-up has made, with its home.
+
+    Raises:
+        HostError: ``host.command``.
+    """
+    if home_of(system, name):
+        system.run("userdel", "--force", "--remove", name)
+
+
 def hand_over_keys(system: System) -> None:
     """Write the drop-in that gives the node its keys.
 

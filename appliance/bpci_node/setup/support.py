@@ -26,6 +26,8 @@ from bpci_node.setup.system import System
 MAX_TEXT = 4 << 20
 """Longest text of one file, characters; of a longer one the end is kept."""
 MAX_SECRET = 1 << 16
+ALERTS = "/etc/bpci/alerts.toml"
+_PLACES = re.compile(r"""://[^/\s"']+/([^\s"']+)|\btopic\s*=\s*["']([^"']+)""")
 COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("system/kernel.txt", ("uname", "-a")),
     ("system/uptime.txt", ("uptime",)),
@@ -108,7 +110,7 @@ def secrets_of(system: System, environment: dict[str, str]) -> set[str]:
     for name, value in environment.items():
         if any(word in name.upper() for word in ("PASS", "SECRET", "TOKEN", "KEY", "PHRASE", "CREDENTIAL")):
             found |= forms_of(value.encode())
-    return found | _settings(system)
+    return found | _settings(system) | _places(system)
 
 
 def pack(files: dict[str, str]) -> bytes:
@@ -150,6 +152,12 @@ def _settings(system: System) -> set[str]:
         except (tomllib.TOMLDecodeError, RecursionError):
             continue  # what can't be read can't be told by value; place and form remain
     return found
+
+
+def _places(system: System) -> set[str]:
+    """Return what stands behind the hosts of those who are told of alerts: who knows such a place may write there."""
+    places = _PLACES.findall(_text_of(system.path(ALERTS)))
+    return {form for place in places for value in place for form in forms_of(value.encode())}
 
 
 def _named(value: Any, *, is_secret: bool) -> set[str]:

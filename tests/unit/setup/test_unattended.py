@@ -172,6 +172,24 @@ def test_a_failed_step_is_journalled_with_what_to_do(machine: SimulatedMachine, 
     assert go(machine, answers)["account"].startswith("bpa1")
 
 
+def test_an_owner_who_was_renamed_after_a_failure_leaves_no_account(
+    machine: SimulatedMachine, document: dict[str, Any]
+) -> None:
+    passwd = machine.root / "etc/passwd"
+    passwd.write_text(passwd.read_text() + "carol:x:1001:1001::/home/carol:/bin/bash\n")
+    machine.failing["systemctl restart bpci-node"] = "Job for bpci-node.service failed."
+    for name in ("carol", "ada", "bob"):
+        document["owner"]["name"] = name
+        with pytest.raises(BpciError):
+            go(machine, from_document(document, source="a"))
+    machine.failing.clear()
+    go(machine, from_document(document, source="a"))
+    # Carol was there before, and is not set-up's to take away.
+    assert [line.split(":")[0] for line in passwd.read_text().splitlines()] == ["root", "carol", "bob"]
+    assert machine.ran("userdel", "--force", "--remove", "ada")
+    assert "made_owner" not in (machine.root / JOURNAL.lstrip("/")).read_text()
+
+
 def test_after_an_interruption_a_new_identity_stays_the_one_that_was_shown(
     machine: SimulatedMachine, document: dict[str, Any]
 ) -> None:
