@@ -20,8 +20,6 @@ REACHED = {
     "unknown": "nobody to ask: this ledger lives on this machine",
 }
 
-LATER = "'sudo bpci hardware measure', then 'sudo bpci hardware report --register', say what this machine can carry."
-
 
 def take_up(draft: Draft, system: System) -> str:
     """Fill the draft with what an interrupted run has kept; return what that run was doing, empty if there was none."""
@@ -72,6 +70,12 @@ def result_rows(done: dict[str, Any]) -> list[tuple[str, str]]:
         ("Ledger", done["ledger"][:60]),
         ("Hardware", f"{done['hardware']['verdict']} (profile {done['hardware']['profile']})"),
         ("Reachable", REACHED[done["reachable"]]),
-        ("Later", LATER),
+        ("Later", _later(done["hardware"]["profile"])),
     ]
     return rows
+
+
+def _later(profile: str) -> str:
+    """Return what tells others what this machine can carry, which takes minutes and is no part of set-up."""
+    which = "" if profile == "community" else f" (with --profile {profile})"
+    return f"'sudo bpci hardware measure', then 'sudo bpci hardware report --register'{which}, say what it can carry."

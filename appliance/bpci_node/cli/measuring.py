@@ -67,7 +67,7 @@ def measure(
       sudo bpci hardware measure --node http://192.0.2.5:8545
       bpci hardware measure --quick --part disk --data-dir . --figures figures.cbor --json
     """
-    from bpci_node.host.measure import Plan, keep
+    from bpci_node.host.measure import Plan, keep, read_kept
     from bpci_node.host.measure import measure as run
     from bpci_node.primitives.keys import LocalSigner
     from bpci_node.runtime.key_files import read_key
@@ -77,6 +77,7 @@ def measure(
         # Any key may measure, within limits; one that is made for this run names nobody.
         signer = LocalSigner(os.urandom(32) if key is None else read_key(f"file:{key}", key="--key"))
     _require_writable(kept)
+    read_kept(kept)  # what can't be added to is said now, not after minutes
     chosen = tuple(part for part in PARTS if part in parts) or tuple(
         part for part in PARTS if part != "network" or url is not None
     )

@@ -14,7 +14,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,8 +147,9 @@ def _sustained(
 
     def flush() -> None:
         # The journal of a node on this disk would wait as these appends do.
-        while not ended.wait(0.05) and len(busy) < 5000:
-            busy.extend(append_times_us(directory, most=20, seconds=1.0))
+        with suppress(OSError):  # a disk that is full or fails is the writers' to tell
+            while not ended.wait(0.05) and len(busy) < 5000:
+                busy.extend(append_times_us(directory, most=20, seconds=1.0))
 
     def tick(done: int, taken: float) -> bool:
         tell(f"disk: sustained write, {done >> 20} MiB in {taken:.0f} of {bounds.seconds:.0f} s")

@@ -68,6 +68,16 @@ def test_that_figures_cannot_be_kept_is_said_before_the_work(capsys: pytest.Capt
     assert "--figures" in capsys.readouterr().err
 
 
+def test_figures_that_nothing_can_be_added_to_are_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "figures.cbor"
+    kept.write_bytes(b"torn")
+    monkeypatch.setattr("bpci_node.host.measure.measure", lambda *_: pytest.fail("it measured"))
+    assert run("measure", "--quick", "--figures", str(kept)) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
 def test_figures_are_shown_in_units_that_people_read() -> None:
     assert amount(2_036_482_000, "B/s") == "2,036 MB/s"
     assert amount(94_000_000_000, "bit/s") == "94 Gbit/s"
