@@ -21,7 +21,7 @@ from bpci_node.cli.backup_machine import (
     snapshot_option,
 )
 from bpci_node.cli.output import emit, fields, is_interactive, json_option
-from bpci_node.errors import StorageError, UsageError
+from bpci_node.errors import BpciError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from bpci_node.runtime.backup.work import Backups
@@ -118,8 +118,15 @@ def _replace(
                 raise UsageError("nobody can be asked here", code="usage.call", hint="--yes answers.")
             click.confirm(question, abort=True, err=True)
         # First the number: a node that is started in between must not go on as the earlier instance.
+        before = _inode(state_dir)
         raise_instance(system, instance)
-        old = restoring.put_in_place(tree, proof.manifest, state_dir, now_ms=time.time_ns() // 1_000_000)
+        try:
+            old = restoring.put_in_place(tree, proof.manifest, state_dir, now_ms=time.time_ns() // 1_000_000)
+        except BpciError:
+            if before is not None and _inode(state_dir) == before:
+                # Nothing was replaced: what is here goes on as what it was, and need not be registered again.
+                raise_instance(system, node.node.instance)
+            raise
         put = restoring.put_carried(tree, system.root)
     return {
         "snapshot": chosen.id,
@@ -129,3 +136,7 @@ def _replace(
         "configuration": put,
         "next": "sudo systemctl start bpci-node && sudo bpci node register",
     }
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.is_dir() else None

@@ -89,8 +89,7 @@ def _restart(settings: Settings, records: Records, service: Service, tell: Tell)
     before, began_ms = _seen(config), _now_ms()
     drain(config, settings.drain_seconds, tell)
     tell("restarting the node, whose libraries were updated")
-    service.stop()
-    why = service.start(settings.ready_seconds) or health.await_health(
+    why = service.restart(settings.ready_seconds) or health.await_health(
         config,
         service,
         before,

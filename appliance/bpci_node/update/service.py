@@ -61,10 +61,23 @@ class Service:
         Raises:
             HostError: the service manager does not answer (``update.service``).
         """
+        return self._bring_up("start", seconds)
+
+    def restart(self, seconds: float) -> str:
+        """Stop it if it runs and start it, which the service manager does to the end whoever is killed meanwhile.
+
+        Returns:
+            why it is not ready ``seconds`` after it had its time to stop, or nothing.
+        Raises:
+            HostError: the service manager does not answer (``update.service``).
+        """
+        return self._bring_up("restart", seconds + _STOP_SECONDS)
+
+    def _bring_up(self, verb: str, seconds: float) -> str:
         # What failed before does not count against the new start.
         self._run(["reset-failed", self.unit], _ANSWER_SECONDS)
         try:
-            done = self._call(["start", self.unit], seconds)
+            done = self._call([verb, self.unit], seconds)
         except subprocess.TimeoutExpired:
             return f"it was not ready after {seconds:.0f} seconds"
         if done.returncode == 0:
