@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bpci_node.errors import BpciError
+from bpci_node.errors import BpciError, StorageError
 from bpci_node.setup import journal, keystore
 from bpci_node.setup.plan import Plan, plan_of
 from bpci_node.setup.run import Run
 from bpci_node.setup.system import System
-from bpci_node.setup.turn import goes_on
+from bpci_node.setup.turn import JOURNAL, goes_on
 from bpci_tui.draft import Draft
 from bpci_tui.services import Services
 
@@ -45,13 +45,23 @@ def planned(services: Services, draft: Draft) -> Plan:
 def make_run(services: Services, draft: Draft, plan: Plan, say: Callable[[str], None]) -> Run:
     """Return the run that carries the plan out from where the journal says.
 
+    A journal that can't be read is begun anew: whoever sits at the wizard has answered everything, and has no shell to
+    remove it with.
+
     Raises:
-        StorageError: the journal can't be read.
+        StorageError: ``storage.read``, ``storage.write``.
     """
     options = dict(services.run_options)
     if services.checks is not None:
         options["checks"] = services.checks
-    run = Run(services.system, plan, journal.begin(services.system, plan), draft.phrase, **options)
+    try:
+        kept = journal.begin(services.system, plan)
+    except StorageError as error:
+        if error.code != "storage.journal":
+            raise
+        services.system.remove(JOURNAL)
+        kept = journal.begin(services.system, plan)
+    run = Run(services.system, plan, kept, draft.phrase, **options)
     run.say = say
     return run
 

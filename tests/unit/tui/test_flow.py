@@ -11,7 +11,7 @@ from bpci_node.network.client import NodeClient
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner, did_of
 from bpci_node.setup.answers import RestoreAnswers
-from bpci_node.setup.trial import TRIAL_UNIT
+from bpci_node.setup.trial import TRIAL_UNIT, restore
 from bpci_node.setup.turn import COMPLETE, JOURNAL, Turn
 from bpci_tui.app import Wizard
 from tests.unit.setup.conftest import CHECKS, KEY, PASSWORD, PHRASE
@@ -306,6 +306,27 @@ def test_a_fixed_address_is_in_force_before_it_is_kept(make_wizard: MakeWizard, 
         await hands.sees("Enter keeps it")
         await hands.press("enter")
         await hands.sees("· Owner")
+        assert machine.system.exists(TRIAL_UNIT)
+
+    drive(make_wizard(), acts)
+
+
+def test_enter_after_the_time_of_a_trial_tries_again(make_wizard: MakeWizard, machine: SimulatedMachine) -> None:
+    async def acts(hands: Hands) -> None:
+        for title in ("Keyboard layout", "Checks finished"):
+            await hands.sees(title)
+            await hands.press("enter")
+        await hands.sees("Way out")
+        await hands.press("down", "tab", "tab")
+        await hands.type("192.0.2.5/24")
+        await hands.sees("Enter keeps it")
+        assert restore(machine.system)
+        await hands.press("enter")
+        for _ in range(1000):
+            if machine.system.exists(TRIAL_UNIT):
+                break
+            await hands.pilot.pause(0.02)
+        assert "· Network" in await hands.sees("Enter keeps it")
         assert machine.system.exists(TRIAL_UNIT)
 
     drive(make_wizard(), acts)

@@ -8,7 +8,7 @@ import pytest
 
 from bpci_node.network.client import NodeClient
 from bpci_node.setup import trial
-from bpci_node.setup.turn import COMPLETE, Turn
+from bpci_node.setup.turn import COMPLETE, JOURNAL, Turn
 from bpci_tui.draft import Draft
 from bpci_tui.plain import LEFT, PlainWizard, Terminal
 from tests.unit.setup.conftest import KEY, PASSWORD
@@ -155,6 +155,12 @@ def test_after_a_failure_the_keys_stay_and_no_words_are_shown_again(machine: Sim
     assert "FAILED: " in said
     assert said.count("Write these 24 words down") == 1
     assert "keys are at rest on this machine already: did:key:z6Mk" in said
+
+
+def test_a_journal_that_can_not_be_read_stands_in_nobodys_way(machine: SimulatedMachine) -> None:
+    machine.system.write(JOURNAL, '{"torn')
+    status, said, _ = go(machine, *TO_OWNER, *OWNER, *REST)
+    assert (status, "the journal of set-up can't be read" in said) == (0, True), said
 
 
 def test_a_web_password_of_its_own_counts_beside_a_password_that_stays() -> None:
