@@ -28,8 +28,8 @@ APPLIANCE = "/usr/share/bpci/appliance"
 OPENER = "/var/lib/systemd/credential.secret"
 """What this machine's sealed keys are opened with."""
 
-_KEPT_STATE = ("node", "backup", "monitoring")
-"""Below ``/var/lib/bpci``: stay with ``keep``."""
+_KEPT_STATE = ("node", "backup", "monitoring", "update")
+"""Below ``/var/lib/bpci``: stay with ``keep``. An update that was cut off has the node's databases in hand."""
 _KEPT_SETTINGS = ("backup.toml", "backup")
 """Below ``/etc/bpci``: the way to the backups stays with ``keep``."""
 _ON_ROOT = (APPLIED, NODE_DROP_IN)

@@ -38,9 +38,10 @@ def copy_away(state_dir: Path, place: Path) -> None:
     for old in (partial, copy):
         shutil.rmtree(old, ignore_errors=True)
     partial.mkdir(mode=0o700, parents=True)
-    with held(state_dir):
-        for path in _files(state_dir):
-            _copy(path, partial / path.name)
+    if state_dir.is_dir():
+        with held(state_dir):
+            for path in _files(state_dir):
+                _copy(path, partial / path.name)
     sync_path(partial)
     partial.rename(copy)
     sync_path(place)

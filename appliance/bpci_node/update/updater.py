@@ -381,6 +381,7 @@ class Updater:
     def _end(self, verdict: Verdict) -> Verdict:
         self.records.add_verdict(verdict)
         self.records.end_journal()
+        self.is_returning = False
         with suppress(OSError):
             write_metrics(self.settings)
         return verdict
