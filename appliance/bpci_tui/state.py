@@ -103,7 +103,9 @@ def read_upkeep(system: System, *, alerts_port: int = ALERTS_PORT, now: float | 
         count = sum(name not in (WATCHDOG, TEST_ALERT) for name in names)
         # The watchdog always fires: without it nobody says what is wrong, as in the first minutes after a start.
         quiet = "no alerts" if WATCHDOG in names else "alerts not watched yet"
-        found.append(f"{count} alert{'s' if count != 1 else ''}: 'bpci alerts list'" if count else quiet)
+        told = f"{count} alert{'s' if count != 1 else ''}: 'bpci alerts list'"
+        # The line may be cut at its end.
+        found = [told, *found] if count else [*found, quiet]
     return tuple(found)
 
 

@@ -314,7 +314,7 @@ def test_upkeep_is_shown_from_what_backups_updates_and_alerts_leave(machine: Sim
     machine.system.write(f"{FIGURES}/bpci_update.prom", "bpci_update_pending 1\nbpci_reboot_required 1\n")
     with serving(_Alerts) as port:
         found = read_upkeep(machine.system, alerts_port=port, now=1000 + 5 * 3600)
-    assert found == ("backup 5 h ago", "an update waits", "a restart is due", "2 alerts: 'bpci alerts list'")
+    assert found == ("2 alerts: 'bpci alerts list'", "backup 5 h ago", "an update waits", "a restart is due")
     machine.system.write(f"{FIGURES}/bpci_backup.prom", "bpci_backup_failed 1\n")
     assert read_upkeep(machine.system, alerts_port=machine.port)[0] == "BACKUP FAILED"
     assert "BACKUP FAILED; 2 alerts" in "\n".join(
