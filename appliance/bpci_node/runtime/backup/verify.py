@@ -181,9 +181,12 @@ def _verify_bundles(store: Store, names: tuple[str, ...], node_key: bytes, say: 
             continue
         say(f"verifying the newest bundles of {name}")
         for sequence in range(max(1, last[0] - PROVED_BUNDLES + 1), last[0] + 1):
-            data = find_bundle(store, name, sequence)
+            try:
+                data = find_bundle(store, name, sequence)
+            except NotFoundError:
+                continue  # the node itself says that it keeps it no more, or lost it in an earlier repair
             if data is None:
-                continue
+                raise ProofError(f"bundle {sequence} of {name} is missing in the backup", code="backup.bundle")
             try:
                 verify_bundle(data, signer=did_of(node_key))
             except BpciError as error:
