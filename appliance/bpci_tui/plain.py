@@ -7,11 +7,10 @@ again.
 
 from __future__ import annotations
 
-import getpass
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -32,43 +31,23 @@ from bpci_node.setup.system import System
 from bpci_node.setup.turn import Turn, goes_on
 from bpci_tui import flow, questions
 from bpci_tui.applying import make_run, planned, result_rows, take_up
+from bpci_tui.asking import KEYS, AgainError, Asking, BackError, Terminal
 from bpci_tui.draft import Draft
 from bpci_tui.joining import ADDRESS_SECONDS, TRIAL_SECONDS, try_network
 from bpci_tui.questions import Problem, in_words
 from bpci_tui.services import Services
 
-KEYS = "An empty answer takes what stands in brackets. < goes back, ? says this again, Ctrl+C leaves."
 LEFT = 130
-NONE = "-"  # takes back what may be left out
+NONE = "-"
+"""Takes back what may be left out: no password, passphrase or place is as short."""
 
 
-class BackError(Exception):
-    """The person wants to go back."""
-
-
-class AgainError(Exception):
-    """The same questions are asked once more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terminal:
-    """Where lines are read and written."""
-
-    read: Callable[[str], str] = input
-    """Asks with a prompt, and returns the line."""
-    read_secret: Callable[[str], str] = getpass.getpass
-    """The same, without echo."""
-    write: Callable[[str], None] = print
-    """Says a line."""
-
-
-class PlainWizard:
+class PlainWizard(Asking):
     """Asks line by line; :meth:`run` returns the exit status of ``bpci setup``."""
 
     def __init__(self, services: Services, terminal: Terminal | None = None) -> None:
+        super().__init__(terminal or Terminal())
         self.services = services
-        self.terminal = terminal or Terminal()
-        self.say = self.terminal.write
         self.draft = Draft()
         self.offers_disk = booted_from_removable(services.system)
         self._result: dict[str, Any] = {}
@@ -96,13 +75,11 @@ class PlainWizard:
         while True:
             self.say("")
             self.say(flow.place(name, offers_disk=self.offers_disk))
+            by = 1
             try:
                 getattr(self, f"_{name}")()
-                by = 1
-            except BackError:
-                by = -1
-            except AgainError:
-                by = 0
+            except BackError as error:
+                by = error.by
             if name == "done":
                 return 0
             names = flow.screens(self.draft, offers_disk=self.offers_disk)
@@ -155,7 +132,7 @@ class PlainWizard:
         system, draft = self.services.system, self.draft
         cards = [item.name for item in list_interfaces(system) if item.is_wireless]
         draft.interface = next(iter(cards), "")
-        self._fill({"wifi_country": "Country, two letters"}, lambda: None)
+        self._take("wifi_country", "Country, two letters")
         draft.wifi_country = draft.wifi_country.upper()
         try:
             for station in wifi.scan(system, draft.interface):
@@ -258,7 +235,7 @@ class PlainWizard:
     def _node(self) -> None:
         draft = self.draft
         draft.node_name = draft.node_name or draft.hostname
-        self._fill({"node_name": "Node's name"}, lambda: None)
+        self._take("node_name", "Node's name")
         draft.node_type = self._choose("Type", questions.TYPES, draft.node_type)
         while True:
             draft.profile = self._choose("Hardware profile", questions.PROFILES, draft.profile)
@@ -267,7 +244,7 @@ class PlainWizard:
                 return
             self.say(f"Not yet: {problem[1]}")
             if problem[0] == "name":
-                self._fill({"node_name": "Node's name"}, lambda: None)
+                self._take("node_name", "Node's name")
 
     def _join(self) -> None:
         draft = self.draft
@@ -313,7 +290,7 @@ class PlainWizard:
             return
 
     def _tell(self, text: str) -> None:
-        """Say what a long step is doing, and not how many per cent of it are done."""
+        """Say what a long step is doing, without its percentage."""
         before, self._told = self._told, re.sub(r"^\d+ % ", "", text)
         if self._told != before:
             self.say(self._told)
@@ -322,8 +299,7 @@ class PlainWizard:
         if event.state == "begins":
             self.say(f"{event.position} of {event.total}: {event.step.title}")
         elif event.step.id == "keys" and event.state in ("done", "skipped"):
-            # The keys are at rest: from here on nobody needs the phrase.
-            self.draft.kept_did = str(journal.results["did"])
+            self.draft.kept_did = str(journal.results["did"])  # from here on nobody needs the phrase
 
     def _done(self) -> None:
         if self._result.get("restart"):
@@ -333,40 +309,8 @@ class PlainWizard:
         self.say("This node is set up and registered.")
         for label, value in result_rows(self._result):
             self.say(f"{label}: {value}")
-
-    def _ask(self, question: str, default: str, *, secret: bool = False) -> str:
-        """Ask one question and return the answer, or ``default`` for an empty one.
-
-        Raises:
-            BackError: the person wants to go back.
-        """
-        shown = f" [{'as typed before' if secret else default}]" if default else ""
-        while True:
-            typed = (self.terminal.read_secret if secret else self.terminal.read)(f"{question}{shown}: ")
-            answer = typed if secret else typed.strip()
-            if answer == "<":
-                raise BackError
-            if answer != "?":
-                return answer or default
-            self.say(KEYS)
-
-    def _choose(self, title: str, options: Sequence[tuple[str, str]], value: str) -> str:
-        """Ask for one of several, by its number or the beginning of its name."""
-        self.say(f"{title}:")
-        for number, (_, label) in enumerate(options, start=1):
-            self.say(f"{number} {label}")
-        values = [item for item, _ in options]
-        default = str(values.index(value) + 1) if value in values else "1"
-        while True:
-            typed = self._ask("Number or name", default).lower()
-            if typed.isdecimal() and 1 <= int(typed) <= len(options):
-                return values[int(typed) - 1]
-            named = [
-                item for item, label in options if typed in (item, label.lower()) or label.lower().startswith(typed)
-            ]
-            if len(named) == 1 or typed in named:
-                return typed if typed in named else named[0]
-            self.say(f"Not yet: type a number from 1 to {len(options)}.")
+        with suppress(EOFError, BackError):  # on a console the next program clears the screen
+            self._ask("Press Enter to finish", "")
 
     def _fill(self, fields: dict[str, str], check: Callable[[], Problem | None]) -> None:
         """Ask for fields of the draft, then again for those that are wrong."""

@@ -9,8 +9,9 @@ import pytest
 from bpci_node.network.client import NodeClient
 from bpci_node.setup import trial
 from bpci_node.setup.turn import COMPLETE, JOURNAL, Turn
+from bpci_tui.asking import Terminal
 from bpci_tui.draft import Draft
-from bpci_tui.plain import LEFT, PlainWizard, Terminal
+from bpci_tui.plain import LEFT, PlainWizard
 from tests.unit.setup.conftest import KEY, PASSWORD
 from tests.unit.setup.simulated import SimulatedMachine
 from tests.unit.tui.driving import services_of
@@ -48,6 +49,7 @@ def test_lines_lead_from_the_first_question_to_a_registered_node(machine: Simula
     assert status == 0, said
     assert machine.system.exists(COMPLETE)
     assert "This node is set up and registered." in said
+    assert said.endswith("Press Enter to finish: ")
     assert "Step 8 of 9 · Review" in said
     assert "\x1b" not in said
     assert PASSWORD not in said
