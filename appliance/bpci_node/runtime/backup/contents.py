@@ -220,6 +220,14 @@ def describe(database: Path, *, is_own: bool) -> tuple[str, LedgerMark]:
     return node_key, LedgerMark(ledger_id, is_own, block.height, block.digest.hex(), block.state_root.hex())
 
 
+def may_travel(name: str) -> bool:
+    """Tell whether a backup may hold the file at ``name``, beside the database: its path on the machine."""
+    for place in CARRIED:
+        if name.startswith(f"{place}/"):
+            return name.removeprefix(f"{place}/").partition("/")[0] not in _LEFT_OUT
+    return False
+
+
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal.
 

@@ -16,12 +16,12 @@ from bpci_node.consensus.opening import open_machine
 from bpci_node.errors import BpciError, NotFoundError, ProofError
 from bpci_node.primitives.keys import did_of
 from bpci_node.runtime.backup.contents import (
-    CARRIED,
     DATABASE,
     MANIFEST,
     Manifest,
     describe,
     digest_of,
+    may_travel,
     read_manifest,
 )
 from bpci_node.store import repair
@@ -116,9 +116,7 @@ def _compare_files(directory: Path, manifest: Manifest) -> None:
         if path.is_file() and name != MANIFEST:
             there.add(name)
     odd = sorted(there ^ set(manifest.files))
-    allowed = all(
-        name == DATABASE or name.startswith(tuple(f"{place}/" for place in CARRIED)) for name in manifest.files
-    )
+    allowed = all(name == DATABASE or may_travel(name) for name in manifest.files)
     if odd or not allowed:
         raise ProofError(
             f"the backup's files are not those of its manifest: {', '.join(odd[:5]) or 'a name outside'}",

@@ -8,6 +8,7 @@ import pytest
 
 from bpci_node.errors import ProofError
 from bpci_node.runtime.backup import verify
+from bpci_node.runtime.backup.contents import LedgerMark, Manifest, digest_of
 from bpci_node.store.store import Store
 
 T = "eip155:1"
@@ -25,6 +26,17 @@ def database(tmp_path: Path) -> sqlite3.Connection:
         connection.execute("INSERT INTO bundles VALUES (?, x'', ?, x'aa')", ((1 << 48) + sequence, crc32(b"\xaa")))
     connection.commit()
     return connection
+
+
+@pytest.mark.parametrize("name", ["etc/bpci/keys/node-key.key", "etc/bpci/ssh/key", "etc/passwd", "guard/blocks"])
+def test_a_backup_that_brings_what_none_may_hold_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("x")
+    mark = LedgerMark("", is_own=False, height=0, block="", state_root="")
+    manifest = Manifest(1, "0.1.0", "", 0, mark, {name: digest_of(tmp_path / name)})
+    with pytest.raises(ProofError) as caught:
+        verify._compare_files(tmp_path, manifest)
+    assert caught.value.code == "backup.content"
 
 
 def proved(directory: Path, monkeypatch: pytest.MonkeyPatch) -> int:
