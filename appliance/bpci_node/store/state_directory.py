@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bpci_node.store.database import DirectoryLock
@@ -30,7 +30,8 @@ def held(state_dir: Path) -> Iterator[None]:
         path, owner = state_dir / "lock", state_dir.stat()
         found = path.stat()
         if (found.st_uid, found.st_gid) != (owner.st_uid, owner.st_gid):
-            os.chown(path, owner.st_uid, owner.st_gid)
+            with suppress(PermissionError):
+                os.chown(path, owner.st_uid, owner.st_gid)
         yield
     finally:
         lock.release()
