@@ -257,7 +257,11 @@ def apply_(*, config: Path, as_json: bool) -> None:
     emit(
         {"receivers": [receiver_id(item) for item in done.receivers]},
         as_json,
-        lambda item: "in force: " + (", ".join(item["receivers"]) or "nobody is told"),
+        lambda item: (
+            f"in force: {', '.join(item['receivers'])}; try it with 'bpci alerts test'"
+            if item["receivers"]
+            else "in force: nobody is told"
+        ),
     )
 
 
