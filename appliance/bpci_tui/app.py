@@ -116,7 +116,7 @@ class Wizard(App[int], inherit_bindings=False):
 
     def action_plain(self) -> None:
         """Go on line by line, for a screen reader, while nothing is written yet."""
-        if self._current != "apply":
+        if self._current not in ("apply", "done"):
             self.exit(PLAIN)
 
     def _fatal_error(self) -> None:

@@ -303,7 +303,8 @@ class PlainWizard(Asking):
 
     def _done(self) -> None:
         if self._result.get("restart"):
-            self._ask("The system is on its disk now. Take the medium out, then press Enter to restart", "")
+            with suppress(BackError):
+                self._ask("The system is on its disk now. Take the medium out, then press Enter to restart", "")
             self.services.system.attempt("systemctl", "--no-block", "reboot")
             return
         self.say("This node is set up and registered.")

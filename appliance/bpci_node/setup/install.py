@@ -7,8 +7,8 @@ wait as plain files of root until then: the machine's sealing key is made at tha
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from bpci_node.errors import HostError
 from bpci_node.primitives.derivation import derive_keys
@@ -74,7 +74,10 @@ def _hand_over(run: Run) -> None:
 
 def _release(run: Run) -> None:
     target = run.system.path(str(run.journal.results["target_data"]))
-    run.system.attempt("umount", "--recursive", str(Path(target)))
+    run.system.attempt("umount", "--recursive", str(target))
+    # Left there, it would be taken for the disk by a run that begins anew, and get keys that the disk never sees.
+    with suppress(OSError):
+        target.rmdir()
 
 
 def _repeats(_run: Run) -> bool:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -313,6 +314,26 @@ def test_installing_puts_everything_on_the_other_disk_and_goes_on_there(
     assert there["did"] == done["did"]
     assert not (machine.root / "etc/bpci/keys/node-key.key").exists()
     assert (machine.root / "etc/bpci/keys/node-key.cred").exists()
+
+
+def test_a_disk_that_was_let_go_of_is_written_anew_by_another_run(
+    machine: SimulatedMachine, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, keys = machine.root / "target", list[bytes]()
+
+    def unmount(_argv: object, _stdin: bytes) -> None:
+        keys.append((target / "etc/bpci/keys/node-key.key").read_bytes())
+        shutil.rmtree(target)
+        target.mkdir()
+
+    monkeypatch.setattr(machine, "_umount", unmount, raising=False)
+    machine.boot_from_stick(("nvme0n1", "Samsung SSD 980", 1000))
+    document["disk"] = {"install_to": "Samsung SSD 980:1000"}
+    document["identity"] = {"mode": "create"}
+    for _ in range(2):
+        go(machine, from_document(document, source="a"))
+    assert len(keys) == len(set(keys)) == 2
+    assert sum("install-disk" in argv[0] for argv, _ in machine.calls) == 2
 
 
 def test_a_disk_that_can_not_be_written_is_named(machine: SimulatedMachine, document: dict[str, Any]) -> None:
