@@ -1,6 +1,10 @@
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from bpci_node.errors import StorageError
+from bpci_node.store.database import DirectoryLock
 from bpci_node.update import databases
 
 
@@ -37,6 +41,18 @@ def test_databases_go_back_whole_with_their_logs_and_guards_stay_as_they_are(tmp
     assert (state / "guard/votes.db").read_bytes() == b"after"
     databases.drop_copy(place)
     assert list(place.iterdir()) == []
+
+
+def test_databases_of_a_running_node_are_not_copied(tmp_path: Path) -> None:
+    state = tmp_path / "node"
+    state.mkdir()
+    (state / "node.db").write_bytes(b"x")
+    lock = DirectoryLock(state)
+    with pytest.raises(StorageError) as caught:
+        databases.copy_away(state, tmp_path / "update")
+    lock.release()
+    assert caught.value.code == "storage.locked"
+    assert not databases.is_kept(tmp_path / "update")
 
 
 def test_a_copy_that_broke_off_is_none(tmp_path: Path) -> None:
