@@ -44,12 +44,16 @@ def find_system(root: Path) -> System:
     """Return the machine below ``root``.
 
     Raises:
-        UsageError: only root may do this here (``usage.root``).
+        UsageError: only root may do this here (``usage.root``), or nothing is set up here (``usage.settings``).
     """
     from bpci_node.setup.system import System
 
     # The unit that makes backups is not root, and may do what is asked for here.
     if root == Path("/") and not os.access("/etc/bpci/keys", os.R_OK | os.X_OK, effective_ids=True):
+        if os.geteuid() == 0:
+            raise UsageError(
+                "this machine is not set up yet", code="usage.settings", hint="Run 'sudo bpci setup' first."
+            )
         raise UsageError("backups read what root alone may read", code="usage.root", hint="sudo bpci backup ...")
     return System(root)
 

@@ -135,4 +135,10 @@ def account_of(ledger: Ledger, signer: LocalSigner) -> str:
 def render_sent(data: dict[str, Any]) -> str:
     """Return what a person reads of a command that was executed."""
     happened = ", ".join(event["kind"] for event in data["events"]) or "nothing new"
-    return fields({"account": data["account"], "height": str(data["height"]), "happened": happened})
+    shown = {"account": data["account"], "height": str(data["height"]), "happened": happened}
+    for event in data["events"]:
+        # What whoever proposed needs for the next step.
+        if event["kind"].endswith(".proposed"):
+            told = event["fields"]
+            shown |= {"proposal": str(told["proposal"]), "vote until": f"height {told['vote_until']}"}
+    return fields(shown)

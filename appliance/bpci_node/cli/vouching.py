@@ -12,10 +12,10 @@ from bpci_node.cli.files import writing
 from bpci_node.cli.measuring import figures_option, read_figures, render_score
 from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import Progress, emit, fields, json_option
-from bpci_node.errors import FormatError, NotFoundError, ProofError, RefusedError, UsageError
+from bpci_node.errors import BpciError, FormatError, NotFoundError, ProofError, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bpci_node.cli.mining import Desk
     from bpci_node.host.quote import Quote
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bpci_node.host.result import HardwareReport
 
 REPORT = Path("/var/lib/bpci/hardware/report.cbor")
+SETUP_REPORT = Path("/var/lib/bpci/setup/hardware-report.cbor")
+"""The report with which set-up registered the node."""
 _MAX_CERTIFICATES = 1000
 _NO_QUOTE = "none: this machine has no TPM, or it was not asked"
 _UNATTESTED = "a TPM's key signed it; that the TPM is a maker's is not shown"
@@ -35,12 +37,16 @@ _UNATTESTED = "a TPM's key signed it; that the TPM is a maker's is not shown"
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=REPORT, show_default=True, help="The report."
 )
 @click.option(
-    "--profile", type=click.Choice(["community", "enterprise", "dev"]), default="community", show_default=True
+    "--profile",
+    type=click.Choice(["community", "enterprise", "dev"]),
+    help="Requirements to hold it against.  [default: that of the node's report before, or community]",
 )
 @click.option("--no-tpm", is_flag=True, help="Do not ask the TPM for a quote.")
 @click.option("--register", "registers", is_flag=True, help="Name the report in the node's registration.")
 @json_option
-def report(*, config: Path, kept: Path, out: Path, profile: str, no_tpm: bool, registers: bool, as_json: bool) -> None:
+def report(
+    *, config: Path, kept: Path, out: Path, profile: str | None, no_tpm: bool, registers: bool, as_json: bool
+) -> None:
     """Check this machine, and sign what was found and measured over a fresh challenge of the registry.
 
     Where there is a TPM, it vouches for the report. With --register the node's registration names it from then on.
@@ -67,7 +73,8 @@ def report(*, config: Path, kept: Path, out: Path, profile: str, no_tpm: bool, r
         )
     place = open_place(config)
     with open_desk(place) as desk:
-        found = _check(desk, place.config.state_dir, profile)
+        held = profile or profile_before((out, SETUP_REPORT), desk.signer.public_key)
+        found = _check(desk, place.config.state_dir, held)
         challenge = desk.client.challenge(desk.signer.public_key)
         quoter = None if no_tpm else _quoter()
         signed = sign_measured_report(desk.signer, challenge.challenge, found, figures, quoter)
@@ -171,6 +178,16 @@ def show(*, file: Path, as_json: bool) -> int:
     }
     emit(data, as_json, _render_shown)
     return 1 if same is False else 0
+
+
+def profile_before(files: Sequence[Path], node_key: bytes) -> str:
+    """Return the profile of the first of these reports that is there and is this node's, ``community`` without one."""
+    from bpci_node.host.report import verify_report
+
+    for file in files:
+        with suppress(BpciError):
+            return verify_report(_read(file), node_key=node_key).report.profile
+    return "community"
 
 
 def _check(desk: Desk, data_dir: Path, profile: str) -> HardwareReport:

@@ -233,7 +233,9 @@ def balance(*, who: str, **place: Any) -> None:
         account = receiver(ledger, who)
         data = {"account": account, "balances": _balances(ledger, account)}
     emit(
-        data, as_json, lambda found: fields({item["asset"]: item["shown"] for item in found["balances"]} or {"-": "0"})
+        data,
+        as_json,
+        lambda found: fields({item["asset"]: item["shown"] for item in found["balances"]} or {"BPI": "0"}),
     )
 
 

@@ -67,7 +67,7 @@ def judge(found: Sequence[Sealed], now_ms: int) -> tuple[Issue, ...]:
                     item.target,
                     f"{item.waiting} entries of {item.target} wait, and the last bundle was sealed {hours} hours ago",
                     "whoever sent them pays for nothing, and waits",
-                    "Seal one with 'bpci mempool seal', or see what keeps your own schedule from it.",
+                    "Seal one with 'sudo bpci mempool seal --out FILE', or see what keeps your own schedule from it.",
                 )
             )
     return tuple(issues)
