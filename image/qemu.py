@@ -24,9 +24,8 @@ import pyte
 
 OVMF = Path("/usr/share/OVMF")
 COLUMNS, ROWS = 80, 24
-SSH_RETRY_SECONDS = 35
-"""Pause between tries: the machine's firewall shuts out who comes six times within 30 seconds, and a connection that is
-not answered knocks several times."""
+SSH_RETRY_SECONDS = 7
+"""Pause between tries: the machine's firewall shuts out who comes six times within 30 seconds."""
 KEYS = {
     "enter": "\r",
     "escape": "\x1b",
@@ -180,12 +179,12 @@ class Machine:
         """
         deadline = time.monotonic() + timeout
         while True:
-            result = self.ssh("true", user=user, key=key, timeout=60)
+            result = self.ssh("true", user=user, key=key, timeout=120)
             if result.returncode == 0:
                 return
             if time.monotonic() > deadline:
                 raise MachineError(f"no ssh after {timeout:.0f} s: {result.stderr.decode(errors='replace')}")
-            time.sleep(2)
+            time.sleep(SSH_RETRY_SECONDS)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -399,7 +398,8 @@ def ssh_options(key: Path) -> list[str]:
     """Return the options for a machine that is known by nothing but its port, with this key and no other."""
     options = {
         "BatchMode": "yes",
-        "ConnectTimeout": "10",
+        # Who hangs up before a slow machine has answered counts as an attacker there, and is shut out after five times.
+        "ConnectTimeout": "60",
         "IdentitiesOnly": "yes",
         "LogLevel": "ERROR",
         "ServerAliveCountMax": "3",

@@ -104,31 +104,6 @@ def test_only_the_node_the_web_face_and_ssh_listen(appliance: Appliance) -> None
     assert "Status: active" in appliance.sudo("ufw status")
 
 
-def said(appliance: Appliance, port: int, seconds: float) -> bytes:
-    """Ask a port from outside the machine, and return what it says within so many seconds: nothing if it is closed."""
-    try:
-        with socket.create_connection(("127.0.0.1", appliance.machine.ports[port]), seconds) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            return connection.recv(5)
-    except (TimeoutError, ConnectionResetError):
-        return b""
-
-
-def test_from_outside_three_ports_answer_and_no_other_even_if_somebody_listens(appliance: Appliance) -> None:
-    listener = "/usr/bin/python3 -m http.server --directory /usr/share/doc 8000"
-    appliance.sudo(f"systemd-run --quiet --collect --unit=listener {listener}")
-    appliance.sudo("for _ in $(seq 120); do ss -Hltn 'sport = :8000' | grep -q . && exit 0; sleep 1; done; exit 1")
-    with ThreadPoolExecutor() as threads:
-        open_ports = threads.map(lambda port: said(appliance, port, 60), OPEN)
-        closed_ports = threads.map(lambda port: said(appliance, port, 8), CLOSED)
-        assert list(open_ports) == [b"SSH-2", b"HTTP/", b"HTTP/"]
-        assert list(closed_ports) == [b""] * len(CLOSED)
-    # the way there is open: it is the machine that refuses
-    appliance.sudo("ufw allow 8000/tcp")
-    assert said(appliance, 8000, 60) == b"HTTP/"
-    appliance.sudo("ufw delete allow 8000/tcp; systemctl stop listener")
-
-
 def test_the_web_face_shows_a_certificate_of_the_machine_s_own_authority(appliance: Appliance) -> None:
     authority = appliance.sudo("cat /var/lib/bpci/web/tls/ca.pem")
     url = f"https://127.0.0.1:{appliance.machine.ports[443]}/sign-in"
@@ -180,31 +155,10 @@ def test_a_node_whose_cable_was_out_answers_again(appliance: Appliance) -> None:
     assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
 
 
-def test_ssh_takes_the_owner_s_key_and_nothing_else(appliance: Appliance) -> None:
-    policy = appliance.sudo("sshd -T")
-    assert "passwordauthentication no" in policy
-    assert "permitrootlogin no" in policy
-    assert "kbdinteractiveauthentication no" in policy
-    root = appliance.machine.ssh("true", user="root", key=appliance.owner.key)
-    assert root.returncode == 255
-
-
 def test_no_password_but_the_owner_s_opens_anything(appliance: Appliance) -> None:
     shadow = appliance.sudo("cat /etc/shadow").splitlines()
     with_password = {line.split(":")[0] for line in shadow if not re.match(r"[^:]*:[!*]", line)}
     assert with_password == {appliance.owner.name}
-
-
-def test_nothing_of_the_build_is_left(appliance: Appliance, image: Path) -> None:
-    found = appliance.sudo(
-        "ls -d /root/.ssh/authorized_keys /root/.ansible /etc/cloud /var/lib/cloud /var/lib/apt/lists/*Packages* "
-        "/etc/ssh/ssh_host_* 2>/dev/null || true"
-    )
-    assert found.strip() == ""
-    keys = list((image.parent.parent / "cache").glob("seed-*/build-key"))
-    assert keys
-    for key in keys:
-        assert appliance.machine.ssh("true", user="root", key=key).returncode == 255
 
 
 def test_drivers_of_real_machines_are_in_the_image(appliance: Appliance) -> None:
@@ -277,3 +231,52 @@ def test_the_other_root_is_written_and_booted_with_data_intact(appliance: Applia
     assert appliance.run("cat /etc/machine-id") == machine_id
     assert appliance.status()["node"] == before["node"]
     assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+
+
+# From here on somebody knocks who may not come in: the machine counts that, and in the end shuts this host out.
+
+
+def test_ssh_takes_the_owner_s_key_and_nothing_else(appliance: Appliance) -> None:
+    policy = appliance.sudo("sshd -T")
+    assert "passwordauthentication no" in policy
+    assert "permitrootlogin no" in policy
+    assert "kbdinteractiveauthentication no" in policy
+    root = appliance.machine.ssh("true", user="root", key=appliance.owner.key)
+    assert root.returncode == 255
+
+
+def test_nothing_of_the_build_is_left(appliance: Appliance, image: Path) -> None:
+    found = appliance.sudo(
+        "ls -d /root/.ssh/authorized_keys /root/.ansible /etc/cloud /var/lib/cloud /var/lib/apt/lists/*Packages* "
+        "/etc/ssh/ssh_host_* 2>/dev/null || true"
+    )
+    assert found.strip() == ""
+    keys = list((image.parent.parent / "cache").glob("seed-*/build-key"))
+    assert keys
+    for key in keys:
+        assert appliance.machine.ssh("true", user="root", key=key).returncode == 255
+
+
+def said(appliance: Appliance, port: int, seconds: float) -> bytes:
+    """Ask a port from outside the machine, and return what it says within so many seconds: nothing if it is closed."""
+    try:
+        with socket.create_connection(("127.0.0.1", appliance.machine.ports[port]), seconds) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return connection.recv(5)
+    except (TimeoutError, ConnectionResetError):
+        return b""
+
+
+def test_from_outside_three_ports_answer_and_no_other_even_if_somebody_listens(appliance: Appliance) -> None:
+    listener = "/usr/bin/python3 -m http.server --directory /usr/share/doc 8000"
+    appliance.sudo(f"systemd-run --quiet --collect --unit=listener {listener}")
+    appliance.sudo("for _ in $(seq 120); do ss -Hltn 'sport = :8000' | grep -q . && exit 0; sleep 1; done; exit 1")
+    with ThreadPoolExecutor() as threads:
+        open_ports = threads.map(lambda port: said(appliance, port, 60), OPEN)
+        closed_ports = threads.map(lambda port: said(appliance, port, 8), CLOSED)
+        assert list(open_ports) == [b"SSH-2", b"HTTP/", b"HTTP/"]
+        assert list(closed_ports) == [b""] * len(CLOSED)
+    # the way there is open: it is the machine that refuses
+    appliance.sudo("ufw allow 8000/tcp")
+    assert said(appliance, 8000, 60) == b"HTTP/"
+    appliance.sudo("ufw delete allow 8000/tcp; systemctl stop listener")
