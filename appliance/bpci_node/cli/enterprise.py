@@ -126,7 +126,7 @@ def _look(desk: Desk, mining: dict[str, Any]) -> dict[str, Any]:
 
 
 def _render(data: dict[str, Any]) -> str:
-    from bpci_node.cli.miner import coins
+    from bpci_node.cli.receiving import coins
 
     asked = data["asked_for"]
     bank = data["authority"] or (f"asked for as '{asked['name']}'; the guardians grant it" if asked else "none")

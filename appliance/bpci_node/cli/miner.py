@@ -10,6 +10,7 @@ import click
 
 from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import emit, fields, json_option, say, table
+from bpci_node.cli.receiving import coins
 from bpci_node.errors import UsageError
 
 
@@ -171,13 +172,6 @@ def stop(*, yes: bool, config: Path, as_json: bool) -> None:
         done.append("configuration")
         restart(place)
     emit({"account": account, "done": done}, as_json, lambda data: "ended: " + (", ".join(data["done"]) or "nothing"))
-
-
-def coins(units: str) -> str:
-    """Return an amount of BPI in whole coins, exactly."""
-    whole, rest = divmod(int(units), 10**8)
-    tail = f"{rest:08d}".rstrip("0")
-    return f"{whole:,}" + (f".{tail}" if tail else "") + " BPI"
 
 
 def render(data: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bpci_node.cli.output import Progress
+from bpci_node.cli.receiving import coins
 from bpci_node.cli.sending import Ledger, account_of, send
 from bpci_node.errors import BpciError, NotFoundError, RefusedError, UnreachableError
 
@@ -295,7 +296,7 @@ def missing_of(found: dict[str, Any]) -> list[str]:
     if not found["registered"]:
         missing.append("the node is not registered: 'bpci node register'")
     if int(found["staked"]) < int(found["least_stake"]):
-        missing.append(f"a stake of {found['least_stake']}, smallest units of BPI")
+        missing.append(f"a stake of {coins(found['least_stake'])}")
     if found["validator"] == "jailed":
         missing.append("the validator is jailed: 'bpci validator unjail'")
     elif found["validator"] != "active":

@@ -9,6 +9,7 @@ import click
 
 from bpci_node.cli.node_config import config_option
 from bpci_node.cli.output import emit, fields, json_option
+from bpci_node.cli.receiving import coins
 
 
 @click.group("notary")
@@ -51,7 +52,7 @@ def _render(data: dict[str, Any]) -> str:
     seat = "not drawn in this epoch" if data["seat"] is None else f"seat {data['seat']} of {data['seats']}"
     shown = {
         "account": data["account"],
-        "stake": f"{data['staked']}, at least {data['least_stake']} smallest units of BPI",
+        "stake": f"{coins(data['staked'])}, at least {coins(data['least_stake'])}",
         "validator": data["validator"] or "not set up",
         "epoch": "unknown: the node does not serve" if data["epoch"] is None else f"{data['epoch']}, {seat}",
         "draws": "unknown" if first is None else f"for epoch {first['epoch']} and later",

@@ -85,3 +85,10 @@ def shown_amount(units: int, decimals: int) -> str:
     whole, rest = divmod(units, 10**decimals)
     part = str(rest).rjust(decimals, "0").rstrip("0") if decimals else ""
     return f"{whole}.{part}" if part else str(whole)
+
+
+def coins(units: str) -> str:
+    """Return an amount of BPI in whole coins, exactly."""
+    whole, rest = divmod(int(units), 10**8)
+    tail = f"{rest:08d}".rstrip("0")
+    return f"{whole:,}" + (f".{tail}" if tail else "") + " BPI"

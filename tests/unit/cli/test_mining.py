@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bpci_node.cli.miner import coins, render
+from bpci_node.cli.miner import render
 from bpci_node.cli.mining import missing_of, waits_for
 from bpci_node.cli.mining_place import MiningPlace, make_keys, write_secret
+from bpci_node.cli.receiving import coins
 from bpci_node.errors import UsageError
 from bpci_node.primitives.bls import BlsSigner
 from bpci_node.primitives.derivation import derive_keys, new_phrase
@@ -121,7 +122,7 @@ COMPLETE: dict[str, Any] = {
     ("changes", "words"),
     [
         ({"registered": False}, "node register"),
-        ({"staked": "99999999999"}, "a stake of 100000000000"),
+        ({"staked": "99999999999"}, "a stake of 1,000 BPI"),
         ({"validator": "jailed"}, "unjail"),
         ({"validator": "exited"}, "not on the ledger"),
         ({"miner": None}, "the miner is not registered"),
