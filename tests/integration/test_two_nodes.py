@@ -76,6 +76,13 @@ def test_a_node_joins_a_network_registers_and_seals_under_its_certificate(
         with pytest.raises(BpciError) as elsewhere:
             client.submit_command(b"\xa0")
         assert elsewhere.value.code == "registry.elsewhere"
+        # The program brings what it has signed there by itself.
+        key = joined.home / "somebody.key"
+        key.write_bytes(bytes([9]) * 32)
+        key.chmod(0o600)
+        done = bpci("identity", "create-dadhaar", "--key", key, "--node", joined.url)
+        assert done.returncode == 0, done.stderr
+        assert trusted.status()["ledger"]["height"] == height + 1
         # The registry reaches back, and measures; a wrong port is not reached.
         port = joined.config.api.port
         assert trusted.is_reachable(joined.signer, port)

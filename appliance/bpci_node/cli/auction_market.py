@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from bpci_node.cli.local import dir_option, find_node, node_option, target_optio
 from bpci_node.cli.output import emit, fields, json_option, table
 from bpci_node.cli.sending import account_of, key_option, load_signer, open_ledger, place_options, send
 from bpci_node.cli.wallet_keys import KeySource
+from bpci_node.errors import RefusedError
 
 
 @click.command("windows")
@@ -94,7 +96,7 @@ def lines(
       bpci auction lines --wallet anna --count 5 --tier 2 --json
     """
     from bpci_node.chain.wallets import WALLETS
-    from bpci_node.cli.bidding import open_lines, open_market
+    from bpci_node.cli.bidding import PATIENCE_SECONDS, open_lines, open_market
 
     signer = load_signer(key_file)
     with open_ledger(directory, url, network) as ledger:
@@ -105,7 +107,16 @@ def lines(
             body = {"holder": WALLETS["auction"], "asset": terms.asset, "amount": deposit}
             with open_ledger(directory, url, network) as ledger:
                 send(ledger, signer, "escrow.deposit", body)
-        made = open_lines(market, signer, account, target=target, tier=tier, count=count)
+        # The coordinator follows the ledger: it learns of the deposit a moment after the block.
+        ends = time.monotonic() + (0 if deposit is None else PATIENCE_SECONDS)
+        while True:
+            try:
+                made = open_lines(market, signer, account, target=target, tier=tier, count=count)
+                break
+            except RefusedError:
+                if time.monotonic() >= ends:
+                    raise
+            time.sleep(0.2)
     data = {"v": 1, "account": account, "target": target, **made}
     emit(data, as_json, _render_lines)
 

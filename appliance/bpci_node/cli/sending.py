@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +13,7 @@ import click
 from bpci_node.cli.local import dir_option, find_node, node_option
 from bpci_node.cli.output import fields, json_option
 from bpci_node.cli.wallet_keys import KeySource, key_options
+from bpci_node.errors import BpciError, UnreachableError
 
 if TYPE_CHECKING:
     from bpci_node.network.client import NodeClient
@@ -57,6 +58,8 @@ class Ledger:
     """The ledger's id."""
     state: ProvedState
     """Its state."""
+    urls: tuple[str, ...] = ()
+    """Of the network's registries, which make its blocks."""
 
 
 @contextmanager
@@ -69,7 +72,7 @@ def open_ledger(directory: Path | None, url: str | None, network: Path | None) -
     trusted = None if network is None else load(network)
     with NodeClient(find_node(directory, url).url, network=trusted) as client:
         file = trusted or client.network()
-        yield Ledger(client, file.ledger_id, ProvedState(client, file.registry_key))
+        yield Ledger(client, file.ledger_id, ProvedState(client, file.registry_key), file.urls)
 
 
 def load_signer(source: KeySource | Path) -> LocalSigner:
@@ -113,7 +116,7 @@ def send(
         fee=fee,
     )
     signed = sign_command(signer, command, approvals=[load_signer(path) for path in guardians])
-    answer = ledger.client.submit_command(signed.encode())
+    answer = _submit(ledger, signed.encode())
     (result,) = answer["results"]
     return {
         "account": sender,
@@ -122,6 +125,25 @@ def send(
         "height": answer["height"],
         "events": json_view(result["events"]),
     }
+
+
+def _submit(ledger: Ledger, signed: bytes) -> dict[str, Any]:
+    """Have a command executed by the node, or by a registry of its network if it only follows.
+
+    What is sent is signed, so it does not matter who carries it.
+    """
+    from bpci_node.network.client import NodeClient
+
+    try:
+        return ledger.client.submit_command(signed)
+    except BpciError as error:
+        if error.code != "registry.elsewhere":
+            raise
+        follows = error
+    for url in ledger.urls:
+        with suppress(UnreachableError), NodeClient(url) as client:
+            return client.submit_command(signed)
+    raise follows
 
 
 def account_of(ledger: Ledger, signer: LocalSigner) -> str:
