@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 root_option = click.option(
     "--root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    # Absolute, since the paths in a backup and in its manifest begin at the root.
+    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
     default=Path("/"),
     help="Work on the machine whose files lie below this directory, as from a rescue system.",
 )

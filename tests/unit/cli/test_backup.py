@@ -44,6 +44,16 @@ def test_a_wrong_phrase_takes_no_key_away_and_what_was_set_stays(
     assert config.load(settings).retention.daily == 90
 
 
+@pytest.mark.parametrize("name", ["init", "now", "drill", "restore"])
+def test_a_machine_elsewhere_is_named_whole(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A backup of 'machine' instead would hold paths that its manifest does not know.
+    (tmp_path / "machine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    given = ["--root", "machine", *(["--to", "/mnt/disk/bpci"] if name == "init" else [])]
+    with command.commands[name].make_context(name, given) as context:
+        assert context.params["root"] == tmp_path / "machine"
+
+
 class Fetched:
     """Backups whose newest is of a node that never had a block."""
 
