@@ -22,15 +22,16 @@ from bpci_node.runtime.doctor.issue import Issue
 from bpci_node.setup import preflight
 from bpci_node.setup.system import System
 from bpci_tui.pages import ACTIONS, action_lines, doctor_lines, lines_of, network_lines
-from bpci_tui.state import State, examine_machine, read_state
+from bpci_tui.state import State, examine_machine, read_sealed, read_state
 
 SIGN_IN = 10
 """Exit status that asks for a login."""
 FIRST_ACTION = 11
 """Exit status that asks for the first of :data:`ACTIONS`; the others follow."""
-REFRESH_SECONDS = 2.0
+REFRESH_SECONDS = 10.0
+"""How often the page is drawn while nobody presses a key: two of these consoles run on a machine day and night."""
 EXAMINE_SECONDS = 30.0
-"""How often the doctor looks."""
+"""How often the doctor looks, and bundles are counted."""
 PAGES = {"d": doctor_lines, "n": network_lines, "a": action_lines}
 PLAIN_KEYS = (
     "Type a letter, then Enter: s signs in, d doctor, n network, a what the owner may do, Enter alone the state again."
@@ -102,14 +103,16 @@ class Looker:
         self._system, self._port = system, port
         self._examined: float | None = None
         self._issues: tuple[Issue, ...] = ()
+        self._sealed: int | None = None
 
     def look(self, page: Callable[[State], list[str]]) -> State:
         """Return what is known now, with what this page needs beside it."""
         state = read_state(self._system, self._port)
         if self._examined is None or time.monotonic() - self._examined > EXAMINE_SECONDS:
             self._examined, self._issues = time.monotonic(), examine_machine(self._system, state.status)
+            self._sealed = read_sealed(self._port) if state.status is not None else None
         network = tuple(item.line for item in preflight.look(self._system)) if page is network_lines else ()
-        return replace(state, issues=self._issues, network=network)
+        return replace(state, sealed=self._sealed, issues=self._issues, network=network)
 
 
 @contextmanager

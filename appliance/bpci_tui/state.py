@@ -53,7 +53,7 @@ class State:
     status: dict[str, Any] | None
     """The node's answer to ``/v1/status``; ``None`` when it gave none."""
     sealed: int | None
-    """Bundles that it has sealed since it started; ``None`` when it does not say."""
+    """Bundles that it has sealed since it started (:func:`read_sealed`); ``None`` when it is not known."""
     obstacles: list[str]
     """Why the node is not ready, for people; empty when it is."""
     auction: dict[str, Any] | None = None
@@ -73,11 +73,8 @@ def read_state(system: System, port: int) -> State:
     status = _get(port, "/v1/status")
     ready = _get(port, "/readyz") if status is not None else None
     obstacles = [str(item.get("title", item)) for item in (ready or {}).get("obstacles", [])]
-    sealed = _sealed(port) if status is not None else None
     auction = _get(port, "/v1/auction") if status is not None else None
-    seen = State(
-        socket.gethostname(), own_addresses(system), port, status, sealed, obstacles, upkeep=read_upkeep(system)
-    )
+    seen = State(socket.gethostname(), own_addresses(system), port, status, None, obstacles, upkeep=read_upkeep(system))
     if auction is None or "epoch" not in auction:
         return seen
     return replace(seen, auction=auction, earned=_earned(port, str((status or {})["node"]["account"])))
@@ -148,7 +145,8 @@ def _get(port: int, path: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _sealed(port: int) -> int | None:
+def read_sealed(port: int) -> int | None:
+    """Return how many bundles the node on this machine has sealed since it started. Its figures are dear to make."""
     for line in _fetch(port, "/metrics").decode(errors="replace").splitlines():
         name, _, value = line.partition(" ")
         if name == "bpci_bundles_sealed_total":

@@ -15,7 +15,7 @@ from bpci_node.runtime.doctor.issue import Issue
 from bpci_node.setup.answers import Answers
 from bpci_node.setup.unattended import Teller, make_plan, set_up
 from bpci_tui import console
-from bpci_tui.console import FIRST_ACTION, SIGN_IN, run, run_plain
+from bpci_tui.console import FIRST_ACTION, SIGN_IN, Looker, run, run_plain
 from bpci_tui.pages import ACTIONS, WIDTH, action_lines, doctor_lines, lines_of, network_lines
 from bpci_tui.state import FIGURES, State, examine_machine, read_state, read_upkeep
 from tests.unit.setup.conftest import CHECKS
@@ -34,7 +34,7 @@ def test_it_shows_a_running_node(machine: SimulatedMachine, answers: Answers) ->
     plan = make_plan(machine.system, answers, lambda _name: b"")
     teller = Teller(lambda _line: None, lambda _phrase: None)
     done = set_up(machine.system, plan, answers.identity.phrase, teller, checks=CHECKS, **machine.run_options)
-    text = "\n".join(lines_of(read_state(machine.system, machine.port)))
+    text = "\n".join(lines_of(Looker(machine.system, machine.port).look(lines_of)))
     for part in ("Attic (hybrid)", "ready", done["did"], "home (embedded)", "eip155:1: 0 entries", "0 sealed"):
         assert part in text
     assert f"http://192.0.2.7:{machine.port}" in text
