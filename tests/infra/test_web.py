@@ -113,6 +113,7 @@ def test_the_jail_catches_refused_sign_ins_and_nothing_else(play: Play, tmp_path
 
 
 def test_only_those_ports_are_open(owned: Owned) -> None:
+    owned.machine.run("systemctl start bpci-nginx.service", seconds=120)  # set-up starts it and does not wait for it
     listening = owned.machine.run("ss -Hltn | awk '{ print $4 }'").split()
     outside = {item.rpartition(":")[2] for item in listening if not item.startswith(("127.", "[::1]"))}
     assert outside <= {"22", "443", "8545"}

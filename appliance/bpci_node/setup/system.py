@@ -17,7 +17,8 @@ from pathlib import Path
 from bpci_node.errors import HostError, StorageError
 from bpci_node.store.durable_file import replace_file
 
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 660
+"""Longer than the node's unit may take to start on a slow machine (its ``TimeoutStartSec``)."""
 """How long a command may take before it counts as hung."""
 
 COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
