@@ -18,8 +18,7 @@ from bpci_node.errors import HostError, StorageError
 from bpci_node.store.durable_file import replace_file
 
 COMMAND_SECONDS = 660
-"""Longer than the node's unit may take to start on a slow machine (its ``TimeoutStartSec``)."""
-"""How long a command may take before it counts as hung."""
+"""How long a command may take before it counts as hung: longer than the node's unit may take to start."""
 
 COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where commands are looked for: a shell of an ordinary user leaves the ``sbin`` directories out."""
