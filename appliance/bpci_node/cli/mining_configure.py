@@ -51,10 +51,29 @@ def configure(place: MiningPlace, node_type: str | None, phrase_file: Path | Non
         place = place.store(replace(place.config, node=wanted))
         done.append("configuration")
         restart(place)
+    else:
+        catch_up(place)
     with NodeClient(place.config.owner.socket) as client:
         _await(client)
         client.register({"node_type": wanted.type, "flags": list(wanted.flags)})
     return place, done
+
+
+def catch_up(place: MiningPlace) -> None:
+    """Start the machine's node anew if it does not serve: an interrupted run leaves it with its former configuration.
+
+    Raises:
+        HostError: it does not start (``host.command``).
+    """
+    from bpci_node.network.auction_client import AuctionClient
+
+    if not place.is_service:
+        return
+    try:
+        with AuctionClient(place.url) as client:
+            client.overview()
+    except BpciError:
+        restart(place)
 
 
 def restart(place: MiningPlace) -> None:

@@ -72,9 +72,17 @@ def name_machine(system: System, machine: MachineAnswers) -> None:
         HostError: ``host.command``.
         StorageError: ``storage.write``.
     """
-    system.write("/etc/hostname", machine.hostname + "\n")
-    system.write("/etc/hosts", _hosts(system.read_text("/etc/hosts"), machine.hostname))
+    if system.read_text("/etc/hostname") != machine.hostname:
+        system.write("/etc/hostname", machine.hostname + "\n")
+    hosts = system.read_text("/etc/hosts")
+    if not _is_named(hosts, machine.hostname):
+        system.write("/etc/hosts", _hosts(hosts, machine.hostname))
     system.run("hostname", machine.hostname)
+
+
+def _is_named(text: str, hostname: str) -> bool:
+    """Tell whether ``/etc/hosts`` has this name already, as on a machine whose owner gave it a domain there."""
+    return any(hostname in line.partition("#")[0].split()[1:] for line in text.splitlines())
 
 
 def _hosts(text: str, hostname: str) -> str:
@@ -89,6 +97,16 @@ def keyboard_file(keymap: str) -> str:
     """Return ``/etc/default/keyboard`` for a layout such as ``de`` or ``ch:fr``."""
     layout, _, variant = keymap.partition(":")
     return f'XKBMODEL="pc105"\nXKBLAYOUT="{layout}"\nXKBVARIANT="{variant}"\nXKBOPTIONS=""\nBACKSPACE="guess"\n'
+
+
+def _layout_in(text: str) -> str:
+    """Return the first layout that ``/etc/default/keyboard`` names, with its variant, in the form of the answers."""
+    found = {
+        name: match[1]
+        for name in ("LAYOUT", "VARIANT")
+        if (match := re.search(rf'^XKB{name}="?([a-z0-9_-]+)', text, re.MULTILINE))
+    }
+    return ":".join(found[name] for name in ("LAYOUT", "VARIANT") if name in found)
 
 
 def try_keyboard(system: System, keymap: str) -> bool:
@@ -114,9 +132,9 @@ def set_keyboard_and_clock(system: System, machine: MachineAnswers) -> None:
         )
     system.link("/etc/localtime", zone)
     system.write("/etc/timezone", machine.timezone + "\n")
-    keyboard = keyboard_file(machine.keymap)
-    if not system.holds("/etc/default/keyboard", keyboard):
-        system.write("/etc/default/keyboard", keyboard)
+    # A file that says the same in its own words, as one with options or with further layouts, stays as it is.
+    if _layout_in(system.read_text("/etc/default/keyboard")) != machine.keymap:
+        system.write("/etc/default/keyboard", keyboard_file(machine.keymap))
         # Fails where there is no screen, and then the layout has no one to serve.
         system.attempt("setupcon", "--force", "--keyboard-only", "--save")
 

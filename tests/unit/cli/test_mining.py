@@ -1,5 +1,6 @@
 """What `bpci miner` does on a machine, and what it says."""
 
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from bpci_node.cli.miner import render
 from bpci_node.cli.mining import missing_of, waits_for
+from bpci_node.cli.mining_configure import catch_up
 from bpci_node.cli.mining_place import MiningPlace, make_keys, write_secret
 from bpci_node.cli.receiving import coins
 from bpci_node.errors import UsageError
@@ -71,6 +73,20 @@ def test_keys_of_the_phrase_go_into_the_machine_s_keystore_and_to_its_node(
     for name in keystore.VALIDATOR_KEYS:
         assert f"LoadCredentialEncrypted={name}:/etc/bpci/keys/{name}.cred" in drop_in
     assert machine.ran("systemctl", "restart", "bpci-node.service")
+
+
+def test_a_node_that_an_interrupted_run_left_behind_its_configuration_begins_again(
+    place: MiningPlace, machine: SimulatedMachine
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        free = probe.getsockname()[1]
+    made = make_keys(place, PHRASE)
+    stored = made.store(replace(made.config, api=replace(made.config.api, port=free)))
+    machine.calls.clear()
+    catch_up(stored)
+    assert machine.ran("systemctl", "restart", "bpci-node.service")
+    drop_in = machine.system.read_text("/etc/systemd/system/bpci-node.service.d/credentials.conf")
+    assert "LoadCredentialEncrypted=bls-key:" in drop_in
 
 
 def test_the_words_of_another_node_are_refused_before_anything_is_written(

@@ -137,6 +137,47 @@ def test_the_hosts_file_names_the_machine_once(set_up: SimulatedMachine, answers
     assert set_up.system.read_text("/etc/hosts").splitlines() == ["127.0.0.1\tlocalhost", "127.0.1.1\tattic"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["127.0.1.1 attic.example.com attic", "192.0.2.5\tattic.example.com attic # by hand"],
+    ids=["own", "address"],
+)
+def test_a_hosts_file_that_has_the_name_stays_as_it_is(set_up: SimulatedMachine, answers: Answers, line: str) -> None:
+    text = f"127.0.0.1 localhost\n\n{line}\n"
+    set_up.system.write("/etc/hosts", text)
+    machine.name_machine(set_up.system, answers.machine)
+    assert set_up.system.read("/etc/hosts") == text.encode()
+
+
+def test_a_comment_gives_the_machine_no_name(set_up: SimulatedMachine, answers: Answers) -> None:
+    set_up.system.write("/etc/hosts", "127.0.0.1 localhost # attic\n")
+    machine.name_machine(set_up.system, answers.machine)
+    assert set_up.system.read_text("/etc/hosts").splitlines()[-1] == "127.0.1.1\tattic"
+
+
+@pytest.mark.parametrize(
+    ("text", "keymap", "stays"),
+    [
+        ('XKBLAYOUT="us"\nXKBOPTIONS="ctrl:nocaps"\n', "us", True),
+        ("# by hand\nXKBLAYOUT=us,ru\nXKBVARIANT=,phonetic\n", "us", True),
+        ('XKBLAYOUT="ch"\nXKBVARIANT="fr"\n', "ch:fr", True),
+        ('XKBLAYOUT="ch"\nXKBVARIANT="fr"\n', "ch", False),
+        ('XKBLAYOUT="us"\n', "de", False),
+        ("", "us", False),
+    ],
+    ids=["options", "two layouts", "variant", "without variant", "another", "empty"],
+)
+def test_a_keyboard_that_is_set_already_keeps_its_owner_s_options(
+    set_up: SimulatedMachine, answers: Answers, text: str, keymap: str, *, stays: bool
+) -> None:
+    from dataclasses import replace
+
+    set_up.system.write("/etc/default/keyboard", text)
+    machine.set_keyboard_and_clock(set_up.system, replace(answers.machine, keymap=keymap))
+    wanted = text if stays else machine.keyboard_file(keymap)
+    assert set_up.system.read("/etc/default/keyboard") == wanted.encode()
+
+
 def test_an_unknown_time_zone_is_refused_before_anything_is_linked(set_up: SimulatedMachine, answers: Answers) -> None:
     from dataclasses import replace
 
