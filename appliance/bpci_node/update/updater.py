@@ -362,6 +362,9 @@ class Updater:
             return self._end(self._verdict(journal.former, journal.coming, journal.began_ms, "interrupted", why))
         if journal.phase is Phase.CONFIRMED:
             return self._finish(journal)
+        # A node that was started by hand meanwhile is brought up again as well.
+        runs = not at_boot and self.service.condition().is_running
+        journal = replace(journal, was_running=journal.was_running or runs)
         return self._go_back(journal, journal.reason or why, at_boot=at_boot)
 
     # Telling

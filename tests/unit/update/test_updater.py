@@ -178,6 +178,13 @@ def test_an_update_that_fails_leaves_the_copy_of_the_one_before(place: Place) ->
     assert records.installed().current == former
 
 
+def test_a_node_that_was_started_by_hand_meanwhile_runs_again_afterwards(place: Place) -> None:
+    place.journal(Phase.PROVING, ALIKE, was_running=False)
+    place.service.start(1)
+    place.updater.recover(at_boot=False)
+    assert (place.linked(), place.service.condition().active) == (FORMER.prefix, "active")
+
+
 def test_nothing_is_removed_for_a_copy_that_is_gone(place: Place) -> None:
     place.updater.records.put_installed(Installed(7, COMING.digest, COMING, FORMER, has_copy=True))
     with pytest.raises(RefusedError) as caught:
