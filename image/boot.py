@@ -89,11 +89,15 @@ def unattended(disk: Path, answers: Path) -> int:
         for name, value in done.items():
             print(f"    {name}: {value if isinstance(value, str) else json.dumps(value)}")
         url = f"http://127.0.0.1:{machine.ports[8545]}"
+        owner = contents["owner"].get("name", "owner")
+        machine.wait_for_ssh(user=owner, key=key)
+        _say("waiting until the machine's services have started")
+        machine.ssh("systemctl is-system-running --wait", user=owner, key=key, timeout=900)
         _say(f"replaying {len(BLOCKS)} blocks of real transactions to {url}")
-        # An emulated machine whose services still start may take longer over a full batch than a client waits.
-        replay = _bpci("mempool", "replay", *map(str, BLOCKS), "--node", url, "--batch", "50", "--json")
+        # An emulated machine may take longer over a full batch than a client waits.
+        replay = _bpci("mempool", "replay", *map(str, BLOCKS), "--node", url, "--batch", "16", "--json")
         print(f"    {json.dumps(replay)}")
-        _seal_and_verify(machine, contents["owner"].get("name", "owner"), key, done)
+        _seal_and_verify(machine, owner, key, done)
         _say("switching off")
         machine.power_off()
     _say("done")
@@ -102,7 +106,6 @@ def unattended(disk: Path, answers: Path) -> int:
 
 def _seal_and_verify(machine: Machine, owner: str, key: Path, done: dict[str, Any]) -> None:
     bundle = DIRECTORY / "bundle.cbor"
-    machine.wait_for_ssh(user=owner, key=key)
     sealed = machine.ssh("bpci mempool seal --target eip155:1 --out -", user=owner, key=key)
     if sealed.returncode:
         raise MachineError(f"sealing failed: {sealed.stderr.decode(errors='replace')}")

@@ -74,6 +74,7 @@ def appliance(lab: Path, image: Path, registry: Registry) -> Iterator[Appliance]
         appliance = Appliance(machine, owner, " ".join(words))
         appliance.wait()
         yield appliance
+        machine.qmp("cont")  # who rests does not hear the power button
         machine.power_off()
 
 

@@ -142,7 +142,8 @@ def test_an_update_that_was_cut_off_is_undone_at_boot_by_the_version_that_began_
     }
     machine.run("mkdir -p /opt/bpci-broken/bin /var/lib/bpci/update && ln -sfn bpci-broken /opt/bpci")
     machine.run(f"cat >/var/lib/bpci/update/journal.json <<'END'\n{json.dumps(journal, indent=1)}\nEND")
-    machine.run("systemctl start bpci-update-recover.service", seconds=120)
+    # At boot the node waits for this unit, so it does not run yet.
+    machine.run("systemctl stop bpci-node.service && systemctl start bpci-update-recover.service", seconds=120)
     assert machine.run("readlink /opt/bpci").strip() == prefix
     found = json.loads(machine.run("bpci update status --json", status=1))
     assert (found["last"]["outcome"], found["under_way"]) == ("rolled_back", None)
@@ -152,3 +153,4 @@ def test_an_update_that_was_cut_off_is_undone_at_boot_by_the_version_that_began_
     machine.run("systemctl start bpci-update-recover.service")
     shown = machine.run("systemctl show --property=ConditionResult bpci-update-recover.service").strip()
     assert shown == "ConditionResult=no"
+    machine.run("systemctl start bpci-node.service", seconds=120)
