@@ -22,7 +22,7 @@ check_own() {
 finish_node() { :; }
 node_answers() { network_answers "$1" bpi-community; }
 
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
 # shellcheck disable=SC1091 source=lib.sh
 . "$here/lib.sh"
 # shellcheck disable=SC1091 source=network.sh

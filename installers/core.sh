@@ -3,7 +3,7 @@
 # validator of a bank that asks for its authority. Network, firewall and SSH policy stay, unless --harden asks for them.
 set -Eeuo pipefail
 
-bank='' approvals='' stake=1000000 phrase_file=''
+bank='' approvals='' stake=1000000
 
 usage() {
   cat <<'HELP'
@@ -13,8 +13,6 @@ Usage: installers/core.sh --network WHERE --bank NAME --regulatory-approval NAME
                     its approvals, with commas between, such as sec,cftc
   --stake COINS     what it puts behind its validator, whole BPI (default: 1000000); on test networks the faucet gives it
                     as far as it gives so much, elsewhere it has to be sent to the node's account first
-  --phrase-file FILE
-                    the owner's 24 words, of which the validator's keys are made (default: they are drawn)
 HELP
   network_options
   common_options
@@ -32,7 +30,6 @@ own_option() {
     --bank) value_of "$1" $#; bank=$2 taken=2 ;;
     --regulatory-approval) value_of "$1" $#; approvals=$2 taken=2 ;;
     --stake) value_of "$1" $#; stake=$2 taken=2 ;;
-    --phrase-file) value_of "$1" $#; phrase_file=$2 taken=2 ;;
     *) network_option "$@" ;;
   esac
 }
@@ -41,33 +38,48 @@ check_own() {
   profile=${profile:-enterprise}
   check_network
   [ -n "$bank" ] || fail 2 "which bank it is is not said" "--bank NAME"
+  [[ $bank =~ ^.{3,40}$ ]] || fail 2 "'$bank' is no name for a bank" "--bank NAME, 3 to 40 characters"
   [[ $approvals =~ ^[a-z0-9.-]{1,40}(,[a-z0-9.-]{1,40}){0,15}$ ]] ||
     fail 2 "no approvals of regulators are named" "--regulatory-approval sec,cftc: a-z, 0-9, dots and dashes"
   [[ $stake =~ ^[1-9][0-9]{0,9}$ ]] || fail 2 "'$stake' is no stake" "--stake COINS, whole BPI, such as 1000000"
-  [ -z "$phrase_file" ] || [ -r "$phrase_file" ] || fail 2 "$phrase_file cannot be read" "give the file with the 24 words"
 }
 
 # shellcheck disable=SC2154 # lib.sh names log and python
 finish_node() {
   step 1 "Identity, authority, stake, validator"
-  local found=/run/bpci-enterprise.json status=0
+  local found=/run/bpci-enterprise.json told=/run/bpci-enterprise.problem status=0
   local command=(/usr/local/bin/bpci enterprise init --bank "$bank" --regulatory-approval "$approvals" --stake "${stake}00000000" --json)
+  # Of words that the node was made of; else the validator's keys are drawn.
   [ -z "$phrase_file" ] || command+=(--phrase-file "$phrase_file")
-  "${command[@]}" >"$found" 2>>"$log" || status=$?
+  "${command[@]}" >"$found" 2>"$told" || status=$?
+  cat "$found" "$told" >>"$log"
   if [ $status -ne 0 ]; then
-    cat "$found" >>"$log"
-    rm -f "$found"
-    fail 1 "the node is registered, but no validator yet: $(tail -n 1 "$log")" \
+    fail $status "the node is registered, but no validator yet: $(missing_of "$found" "$told")" \
       "do what it asks for, and run this again: what is done stays done"
   fi
   # How much of it this run did.
   changed=$((changed + $("$python" -c 'import json, sys; print(len(json.load(open(sys.argv[1]))["done"]))' "$found")))
-  rm -f "$found"
   logged /usr/local/bin/bpci notary join-committee || say "It has no part in the committees yet: bpci notary join-committee says why."
+}
+
+missing_of() { # missing_of RESULT PROBLEM: in one line what a command lacked, of whichever of the two it left
+  "$python" - "$@" <<'PYTHON'
+import json, sys
+result, problem = (open(name).read() for name in sys.argv[1:])
+try:
+    if result.strip():
+        said = json.loads(result)["missing"]
+    else:
+        found = json.loads(problem[problem.index("{"):])
+        said = [found["title"], found.get("hint")]
+except (ValueError, KeyError):
+    said = problem.strip().splitlines()[-1:] or ["it said nothing"]
+print("; ".join(part for part in said if part))
+PYTHON
 }
 node_answers() { network_answers "$1" bpci-enterprise; }
 
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
 # shellcheck disable=SC1091 source=lib.sh
 . "$here/lib.sh"
 # shellcheck disable=SC1091 source=network.sh

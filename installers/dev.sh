@@ -20,7 +20,7 @@ node_answers() { # node_answers NAME
   printf '[node]\nname = "%s"\nhardware_profile = "dev"\n[join]\nmode = "devnet"\n' "$1"
 }
 
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
 # shellcheck disable=SC1091 source=lib.sh
 . "$here/lib.sh"
 main "$@"

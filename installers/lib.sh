@@ -9,19 +9,21 @@ readonly state=/var/lib/bpci-installer     # what this installer made beside wha
 readonly cache=/var/cache/bpci-installer   # sources, wheels, Ansible
 readonly authority=/usr/local/share/ca-certificates/bpci-installer.crt
 readonly port=8545
-readonly need_disk_mb=3000 need_memory_mb=900
 # Ansible and what it needs; versions and hashes are those of requirements/dev.txt.
 readonly ansible_packages='ansible-core|cffi|cryptography|jinja2|markupsafe|packaging|pycparser|pyyaml|resolvelib'
 
 dry_run=no harden=no json=no uninstall=no yes=no proxy='' ca='' changed=0
+ports=("$port") services=() # what must be free before, and runs afterwards beside the node
 readonly installer=$0
-repository=$(cd "$(dirname "$0")/.." && pwd)
+repository=$(CDPATH='' cd "$(dirname "$0")/.." && pwd)
+# Of whoever calls this, root's own may be so narrow that the node could not read its programs.
+umask 022
 
 common_options() {
   cat <<'HELP'
   --dry-run         look whether this machine serves, say what would be done, and do nothing
   --harden          also set the SSH policy (keys only, no root) and the firewall; refused where that would lock you out
-  --http-proxy URL  fetch everything through this proxy
+  --http-proxy URL  fetch everything through this proxy; one that asks for a password belongs into the environment
   --ca FILE         also trust this certificate authority (PEM), as behind a proxy that opens TLS
   --json            print the result as one JSON document
   --uninstall       remove the node and everything it holds, its keys included; packages of the distribution stay
@@ -75,6 +77,16 @@ step() { # step STATUS TITLE: begins a step whose failure ends in STATUS
   printf '\n==> %s %s\n' "$(date -u +%FT%TZ)" "$2" >>"$log"
 }
 logged() { "$@" >>"$log" 2>&1; }
+begin() { # the log, and that no other run is under way, nor anything that a killed one has left running
+  (umask 027 && touch "$log")
+  chmod 0640 "$log"
+  exec 8>/run/bpci-installer.lock
+  flock --nonblock 8 || fail 1 "another run of an installer is under way, or what a killed one has begun" "wait until it ends; $log tells of it"
+  trap forget EXIT
+  forget
+  trap explain_failure ERR
+}
+forget() { rm -f /run/bpci-answers.* /run/bpci-network.json /run/bpci-enterprise.*; }
 explain_failure() {
   trap - ERR
   [ "$BASHPID" = $$ ] || exit "$step_status" # a subshell's failure is told once, by the script
@@ -84,57 +96,38 @@ explain_failure() {
   exit "$step_status"
 }
 
-# ---- what this machine is ------------------------------------------------------------------------------------------
-
-check_root() { [ "$(id -u)" -eq 0 ] || fail 2 "this must run as root" "sudo $installer"; }
-
-check_system() {
-  [ -d /run/systemd/system ] || fail 1 "systemd does not run this machine" "use a machine or a container that systemd starts"
-  # shellcheck source=/dev/null
-  release=$(. /etc/os-release && echo "$ID $VERSION_ID")
-  case $release in
-    "debian 12") python=/usr/bin/python3 ;;
-    # Its python3 is 3.10, and the node needs 3.11.
-    "ubuntu 22.04") python=/usr/bin/python3.11 ;;
-    *) fail 1 "this is $release" "Debian 12 and Ubuntu 22.04 are supported" ;;
-  esac
-}
-
-check_room() {
-  local free_mb memory_mb directory
-  for directory in /var /opt; do
-    free_mb=$(df --output=avail -BM "$directory" | tail -n 1 | tr -dc 0-9)
-    [ "$free_mb" -ge $need_disk_mb ] ||
-      fail 1 "$directory has $free_mb MB free, and $need_disk_mb MB are needed" "make room, or use a larger disk"
-  done
-  memory_mb=$(($(awk '/^MemTotal:/ {print $2}' /proc/meminfo) / 1024))
-  [ "$memory_mb" -ge $need_memory_mb ] ||
-    fail 1 "this machine has $memory_mb MB of memory, and $need_memory_mb MB are needed" "give it more memory"
-}
-
-check_port() {
-  ! is_set_up || return 0
-  ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
-    fail 1 "something on this machine answers on port $port already" "ss -ltnp 'sport = $port' names it; stop it first"
-}
-
-check_name() { # set-up names the machine as it is named already
-  hostname=$(hostname)
-  [[ $hostname =~ ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$ ]] ||
-    fail 1 "the host name '$hostname' is not one plain label" "hostnamectl set-hostname NAME, with a-z, 0-9 and - only"
-}
-
-is_set_up() { [ -e /var/lib/bpci/setup/complete ]; }
+# shellcheck disable=SC1091 source=checks.sh
+. "$(dirname "${BASH_SOURCE[0]}")/checks.sh"
 
 # ---- installing ----------------------------------------------------------------------------------------------------
 
+let_packages_settle() { # the distribution's own daily run, as on a machine that was just switched on, and broken off ones
+  local unit told=no
+  for _ in $(seq 180); do
+    for unit in apt-daily.service apt-daily-upgrade.service; do
+      if [ "$(systemctl show -P ActiveState $unit)" = activating ]; then
+        [ $told = yes ] || say "    waiting for the distribution's own package run ($unit)"
+        told=yes
+        sleep 5
+        continue 2
+      fi
+    done
+    break
+  done
+  printf 'DPkg::Lock::Timeout "600";\n' >"$cache/apt.conf"
+  export APT_CONFIG=$cache/apt.conf DEBIAN_FRONTEND=noninteractive
+  if [ -n "$(dpkg --audit)" ]; then
+    logged dpkg --configure -a || true
+    logged apt-get -q --fix-broken install -y --no-remove
+  fi
+}
+
 install_packages() {
   step 3 "Packages for building the node"
-  # Where a run was ended while a package was being set up.
-  [ -z "$(dpkg --audit)" ] || logged env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
+  let_packages_settle
   if [ "$python" = /usr/bin/python3.11 ] && ! dpkg -s python3.11-dev python3.11-venv >/dev/null 2>&1; then
     logged apt-get -q update
-    logged env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends python3.11-dev python3.11-venv
+    logged apt-get -q install -y --no-install-recommends python3.11-dev python3.11-venv
   fi
   logged "$repository/scripts/host-setup.sh" dev
 }
@@ -147,7 +140,7 @@ copy_sources() { # building leaves files behind, and not root's in somebody's cl
       rm -rf "${cache:?}/source/$part"
     done
     tar -c --exclude=__pycache__ --exclude='*.egg-info' ansible appliance data pyproject.toml requirements scripts
-  ) | tar -x -C "$cache/source"
+  ) | tar -x --no-same-owner --no-same-permissions -C "$cache/source"
 }
 
 install_ansible() {
@@ -171,7 +164,12 @@ build_wheelhouse() {
 
 run_roles() {
   step 1 "Users, service, limits (Ansible)"
-  local recap=$cache/recap
+  local recap=$cache/recap unfinished=$state/unfinished was_unfinished=no
+  if [ -e "$unfinished" ]; then
+    was_unfinished=yes
+    act_on_declarations
+  fi
+  touch "$unfinished"
   (
     cd "$cache/source/ansible"
     # No colour and one locale, so that the log reads the same everywhere.
@@ -181,48 +179,85 @@ run_roles() {
       -e "node_python=$python" $role_variables site.yml
   ) 2>&1 | tee -a "$log" >"$recap"
   changed=$(grep -oE 'changed=[0-9]+' "$recap" | tail -n 1 | cut -d= -f2)
+  [ $was_unfinished = no ] || act_on_settings
+  rm "$unfinished"
+}
+
+# A run that was killed has put files in place without doing what comes of them, and a second one finds them as they should be.
+act_on_declarations() {
+  local file
+  for file in /usr/lib/sysusers.d/bpci*.conf; do [ ! -e "$file" ] || logged systemd-sysusers "$file"; done
+  for file in /usr/lib/tmpfiles.d/bpci*.conf; do [ ! -e "$file" ] || logged systemd-tmpfiles --create "$file" || true; done
+}
+act_on_settings() {
+  local units=()
+  logged systemctl daemon-reload
+  logged systemctl restart systemd-sysctl.service systemd-journald.service
+  mapfile -t units < <(systemctl list-units --plain --no-legend --state=active --type=service 'bpci-*' | awk '{print $1}' |
+    grep -E '^bpci-(node|web|nginx|prometheus|alertmanager|node-exporter)[.]service$')
+  [ ${#units[@]} -eq 0 ] || logged systemctl try-restart "${units[@]}"
+  if [ $harden = yes ]; then
+    logged systemctl try-reload-or-restart ssh.service
+    logged ufw --force enable
+  fi
 }
 
 answers() { # everything as it is on this machine, so that set-up changes none of it
-  local zone keymap owner=${SUDO_USER:-} hash=''
-  zone=$(readlink /etc/localtime | sed -n 's|.*/zoneinfo/||p')
-  keymap=$(sed -n 's/^XKBLAYOUT="\?\([a-z]\{2,8\}\)"\?$/\1/p' /etc/default/keyboard 2>/dev/null || true)
-  if [ -z "$owner" ] || [ "$owner" = root ]; then
-    owner=owner
-    getent passwd owner >/dev/null || echo owner >"$state/account"
-  fi
-  hash=$(getent shadow "$owner" | cut -d: -f2 | grep -E '^[$](y|6)[$]' || true)
-  printf 'v = 1\n[machine]\nhostname = "%s"\ntimezone = "%s"\nkeymap = "%s"\n' "$hostname" "${zone:-UTC}" "${keymap:-us}"
+  local zone keymap
+  zone=$(readlink /etc/localtime | sed -n 's|.*/zoneinfo/||p' || true)
+  [[ $zone =~ ^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$ ]] || zone=UTC
+  # Of several layouts the first, as set-up compares them.
+  keymap=$(sed -nE 's/^XKBLAYOUT="?([a-z]{2,8})[",]*.*/\1/p; s/^XKBVARIANT="?([a-z0-9_-]{1,32})[",]*.*/:\1/p' \
+    /etc/default/keyboard 2>/dev/null | LC_ALL=C sort -r | tr -d '\n' || true)
+  [[ $keymap =~ ^[a-z]{2,8}(:[a-z0-9_-]{1,32})?$ ]] || keymap=us
+  printf 'v = 1\n[machine]\nhostname = "%s"\ntimezone = "%s"\nkeymap = "%s"\n' "$hostname" "$zone" "$keymap"
   printf '[network]\nmode = "dhcp"\n[owner]\nname = "%s"\n' "$owner"
-  if [ -n "$hash" ]; then
-    printf "password_hash = '%s'\n" "$hash"
+  if [ -n "$owner_hash" ]; then
+    printf "password_hash = '%s'\n" "$owner_hash"
   else
     # An account without a password keeps having none that anybody knows.
     printf 'password = "%s"\n' "$(head -c 32 /dev/urandom | base64 -w0)"
   fi
-  printf '[identity]\nmode = "create"\n'
+  identity_answers
   node_answers "$hostname"
+}
+identity_answers() { printf '[identity]\nmode = "create"\n'; }
+
+remember() { # what removal gives back; written before set-up changes it, and never a second time
+  local file
+  for file in /etc/default/keyboard /etc/timezone /etc/hosts; do
+    [ -e $file ] || echo $file >>"$state/files"
+  done
+  if ! is_local "$owner"; then
+    echo "$owner" >"$state/account"
+  elif ! [ -e "$state/account" ]; then
+    id -nG "$owner" | tr ' ' '\n' | grep -x sudo >/dev/null || echo "$owner" >"$state/sudo"
+    [ -n "$owner_hash" ] || [ -e "$state/password" ] || echo "$owner:$owner_field" >"$state/password"
+  fi
 }
 
 set_up() {
   is_set_up && return
   step 1 "Set-up: an identity, the service, ${own_plan[0]}"
-  local file
+  local file status=0
+  remember
   file=$(mktemp -p /run bpci-answers.XXXXXX)
   answers >"$file"
   # What set-up says goes to the terminal and not into the log: the recovery phrase may be in it.
-  if ! /usr/local/bin/bpci setup --answers "$file" >&2; then
-    rm -f "$file" /run/bpci-network.json
-    fail 1 "set-up failed" "mend what it names, and run this again; journalctl -u bpci-node has what the node said"
-  fi
-  rm -f "$file" /run/bpci-network.json
+  /usr/local/bin/bpci setup --answers "$file" >&2 || status=$?
+  [ $status -eq 0 ] || fail $status "set-up failed" "mend what it names, and run this again; journalctl -u bpci-node has what the node said"
+  forget
   changed=$((changed + 1))
 }
 
 probe() { "$python" - "$@" <<'PYTHON'
 import json, sys, urllib.request
-with urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/v1/status", timeout=5) as reply:
-    status = json.load(reply)
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+try:
+    with direct.open(f"http://127.0.0.1:{sys.argv[1]}/v1/status", timeout=5) as reply:
+        status = json.load(reply)
+except (OSError, ValueError) as error:
+    sys.exit(f"no answer yet: {error}")
 print(status["node"]["registered"] is True, status["node"]["did"], status["ledger"]["id"])
 PYTHON
 }
@@ -237,26 +272,43 @@ validate() {
   done
   [ "$registered" = True ] || fail 1 "the node answers, but is not registered" "journalctl -u bpci-node"
   logged /usr/local/bin/bpci node status
+  look_at_services
   report "$did" "$ledger"
 }
 
+look_at_services() { # set-up starts them, and waits for none
+  local unit failed
+  for unit in "${services[@]}"; do
+    for _ in $(seq 90); do
+      ! systemctl is-active --quiet "$unit" || continue 2
+      sleep 1
+    done
+    fail 1 "the node is registered, but $unit does not run" "journalctl -u $unit says why; then run this again"
+  done
+  failed=$(systemctl list-units --plain --no-legend --state=failed 'bpci-*' | awk '{printf "%s ", $1}')
+  [ -z "$failed" ] || fail 1 "the node is registered, but this failed: $failed" "systemctl status $failed; then run this again"
+}
+
 report() { # report DID LEDGER
-  local addresses address urls=()
+  local addresses address urls=() web=()
   mapfile -t addresses < <(ip -o addr show scope global 2>/dev/null | awk '{print $4}' | cut -d/ -f1)
   for address in "${addresses[@]}" 127.0.0.1; do
-    case $address in
-      *:*) urls+=("http://[$address]:$port") ;;
-      *) urls+=("http://$address:$port") ;;
-    esac
+    case $address in *:*) address="[$address]" ;; esac
+    urls+=("http://$address:$port")
+    [ ! -e /usr/lib/systemd/system/bpci-nginx.service ] || web+=("https://$address/")
   done
   if [ $json = yes ]; then
     "$python" -c 'import json, sys
-did, ledger, changed, *urls = sys.argv[1:]
-print(json.dumps({"v": 1, "did": did, "ledger": ledger, "changed": int(changed), "urls": urls}))' \
-      "$1" "$2" "$changed" "${urls[@]}"
+did, ledger, changed, urls, web = sys.argv[1:]
+print(json.dumps({"v": 1, "did": did, "ledger": ledger, "changed": int(changed), "urls": urls.split(), "web": web.split()}))' \
+      "$1" "$2" "$changed" "${urls[*]}" "${web[*]}"
     return
   fi
   printf 'This machine is a node.\n  identity   %s\n  ledger     %s\n  addresses  %s\n' "$1" "$2" "${urls[*]}"
+  if [ ${#web[@]} -gt 0 ]; then
+    printf '  pages      %s\n' "${web[*]}"
+    printf '  sign in    %s\n' "sudo bpci access list names the accounts, sudo bpci access password NAME sets a password"
+  fi
   printf '  changed    %s\n  look       bpci node status\n  remove     %s --uninstall\n' "$changed" "$installer"
 }
 
@@ -266,25 +318,38 @@ print(json.dumps({"v": 1, "did": did, "ledger": ledger, "changed": int(changed),
 # ---- the whole -----------------------------------------------------------------------------------------------------
 
 reach_out() { # how this machine comes to what it downloads
+  local all=/etc/ssl/certs/ca-certificates.crt
+  [ -z "$proxy" ] || export http_proxy=$proxy https_proxy=$proxy
+  # Whoever set a proxy meant the world, and not this machine's own node.
+  export no_proxy=${no_proxy:+$no_proxy,}127.0.0.1,localhost,::1
   if [ -n "$ca" ] && ! cmp -s "$ca" $authority; then
-    openssl x509 -in "$ca" -noout 2>/dev/null || fail 2 "$ca holds no certificate" "give a file in PEM format"
     step 3 "Trust the given certificate authority"
-    if ! command -v update-ca-certificates >/dev/null; then
-      logged env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends ca-certificates
+    if ! command -v update-ca-certificates >/dev/null || ! command -v openssl >/dev/null; then
+      logged apt-get -q update
+      logged env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends ca-certificates openssl
     fi
-    install -D -m 644 "$ca" $authority
+    logged openssl x509 -in "$ca" -noout || fail 2 "$ca holds no certificate" "give a file in PEM format"
+    install -D -m 644 -- "$ca" $authority
     logged update-ca-certificates
   fi
-  if [ -n "$proxy" ]; then
-    export http_proxy=$proxy https_proxy=$proxy no_proxy=127.0.0.1,localhost,::1
-  fi
+  # pip brings authorities of its own along, and has to be told.
+  [ ! -e $authority ] || export PIP_CERT=$all SSL_CERT_FILE=$all REQUESTS_CA_BUNDLE=$all
 }
 
 plan() {
+  local packages lines line
+  packages=$("$repository/scripts/host-setup.sh" --dry-run dev 2>&1 | sed 's/^installing //' | grep . || echo 'no packages')
+  lines=("install $packages"
+    "put Ansible into $cache, verified by hash" "build the node's wheels, verified by hash"
+    "run ansible/site.yml on this machine (hardening_access=$harden $role_variables)" "${own_plan[@]}" "look whether it is healthy")
+  if [ $json = yes ]; then
+    printf '{"v": 1, "release": "%s", "plan": [' "$release"
+    line=$(printf '"%s", ' "${lines[@]}") # nothing in them needs an escape
+    printf '%s]}\n' "${line%, }"
+    return
+  fi
   say "This machine serves ($release). These would be done, each only where it is not done already:"
-  printf '  %s\n' "install $("$repository/scripts/host-setup.sh" --dry-run dev 2>&1 | sed 's/^installing //' | grep . || echo 'no packages')" \
-    "put Ansible into $cache, verified by hash" "build the node's wheels, verified by hash" \
-    "run ansible/site.yml on this machine (hardening_access=$harden $role_variables)" "${own_plan[@]}" "look whether it is healthy"
+  printf '  %s\n' "${lines[@]}"
 }
 
 main() {
@@ -295,18 +360,19 @@ main() {
     return
   fi
   check_own
+  check_way_out
+  check_appliance
   check_system
   check_room
   check_name
-  check_port
+  check_owner
+  check_ports
   if [ $dry_run = yes ]; then
     plan
     return
   fi
   mkdir -p "$state" "$cache"
-  touch "$log"
-  chmod 0640 "$log"
-  trap explain_failure ERR
+  begin
   reach_out
   install_packages
   copy_sources

@@ -18,7 +18,7 @@ run() { # run NAME COMMAND...: quiet when it passes
     failed+=("$name")
   fi
 }
-shell_files() { git ls-files -z --cached --others --exclude-standard | xargs -0 grep -lZ -m1 -E '^#!.*\b(ba|da)?sh\b' -- 2>/dev/null | sort -z; }
+shell_files() { git ls-files -z --cached --others --exclude-standard | xargs -0 grep -lZ -m1 -E '^#(!.*\b(ba|da)?sh\b| shellcheck shell=)' -- 2>/dev/null | sort -z; }
 
 run ruff ruff check .
 run format ruff format --check .

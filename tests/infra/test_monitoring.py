@@ -175,6 +175,10 @@ def told(owned: Owned) -> Iterator[Told]:
 
 def test_it_runs_beside_the_node_on_loopback_alone(owned: Owned) -> None:
     units = "bpci-prometheus bpci-alertmanager bpci-node-exporter bpci-alert-relay.socket bpci-disk-health.timer"
+    # Set-up starts them and does not wait.
+    owned.machine.run(
+        "for i in $(seq 240); do ss -Hltn | grep -q 127.0.0.1:9093 && exit; sleep 0.5; done; exit 1", seconds=180
+    )
     states = owned.machine.run(f"systemctl is-active {units} bpci-certificate-dates.timer").split()
     assert states == ["active"] * 6
     listening = owned.machine.run("ss -Hltn | awk '{print $4}'").split()
