@@ -25,7 +25,7 @@ run format ruff format --check .
 run mypy mypy
 run imports env PYTHONPATH=appliance lint-imports
 run yamllint yamllint --strict .
-run ansible-lint ansible-lint --offline --strict ansible
+run ansible-lint env ANSIBLE_LIBRARY=ansible/library ANSIBLE_ACTION_PLUGINS=ansible/action_plugins ansible-lint --offline --strict ansible
 run shellcheck bash -c "$(declare -f shell_files); shell_files | xargs -0 shellcheck"
 run packer image/validate.sh
 run vagrant vagrant validate

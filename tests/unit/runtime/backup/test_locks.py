@@ -24,6 +24,11 @@ def restic(directory: Path) -> Restic:
     return Restic(place, KEY, cache=directory / "cache")
 
 
+def locks(repository: Path) -> list[Path]:
+    """The locks that count: while one is being written, its name has an ending."""
+    return [lock for lock in (repository / "locks").iterdir() if "-tmp-" not in lock.name]
+
+
 def left_behind(repository: Path, *, number: int = 1) -> subprocess.Popen[bytes]:
     """A backup that was killed in the middle; until somebody waits for it, its number stays taken."""
     reader, writer = os.pipe()
@@ -33,7 +38,7 @@ def left_behind(repository: Path, *, number: int = 1) -> subprocess.Popen[bytes]
     )
     os.close(reader)
     end = time.monotonic() + 60
-    while len(list((repository / "locks").iterdir())) < number:
+    while len(locks(repository)) < number:
         assert time.monotonic() < end
         time.sleep(0.05)
     process.kill()
@@ -47,7 +52,7 @@ def test_a_lock_goes_even_if_its_process_has_a_successor_of_the_same_number(repo
         restic(repository.parent).thin_out(Retention(last=1, daily=0, weekly=0, monthly=0))
     finally:
         process.wait()
-    assert list((repository / "locks").iterdir()) == []
+    assert locks(repository) == []
 
 
 def test_beside_a_lock_of_another_machine_nobody_is_sent_a_signal(
@@ -64,4 +69,4 @@ def test_beside_a_lock_of_another_machine_nobody_is_sent_a_signal(
         process.wait()
         other.wait()
     assert caught.value.code == "backup.locked"
-    assert len(list((repository / "locks").iterdir())) == 2
+    assert len(locks(repository)) == 2
