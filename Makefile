@@ -37,7 +37,7 @@ test: image ## every test
 	@.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder --max-worker-restart 2 -m 'not long' $(PYTEST_ARGS)
 
 test-long: image ## what takes too long for every change
-	@scripts/host-setup.sh check test
+	@scripts/host-setup.sh check test long
 	@.venv/bin/pytest -m long $(PYTEST_ARGS)
 
 devnet: dev ## a node on this machine, without a VM

@@ -9,6 +9,7 @@ Groups:
   dev    Python environment and compiled wheels
   image  building and booting the image (mmdebstrap, packer, qemu, firmware)
   check  linters that come as distribution packages (shellcheck, packer, vagrant)
+  long   what the long tests run beside that (libvirt, for Vagrant)
   test   what the test suite runs beside the image (system containers, name spaces, a browser, npm for scripts/test-tools.sh)
 Example: scripts/host-setup.sh dev image
 HELP
@@ -20,7 +21,7 @@ for argument in "$@"; do
   case $argument in
     --help | -h) usage; exit 0 ;;
     --dry-run) dry_run=yes ;;
-    dev | image | check | test) groups+=("$argument") ;;
+    dev | image | check | long | test) groups+=("$argument") ;;
     *) echo "error: unknown group '$argument'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -32,6 +33,7 @@ packages_of() {
     image) echo packer qemu-system-x86 qemu-utils ovmf mmdebstrap debian-archive-keyring mtools dosfstools fdisk \
       e2fsprogs zstd rsync openssh-client openssl lynis openscap-scanner ssg-debderived systemd ;;
     check) echo shellcheck packer vagrant vagrant-libvirt openssh-client ;;
+    long) echo libvirt-daemon-system libvirt-clients dnsmasq-base iptables ;;
     test)
       echo mmdebstrap debian-archive-keyring systemd systemd-container dbus iproute2 git openssh-client chromium fonts-dejavu-core restic rclone swtpm tpm2-tools
       # Where npm came with another Node.js than the distribution's, that one stays.

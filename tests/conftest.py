@@ -11,7 +11,14 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 # What shares costly things, or must see a whole run, stays in one process; each other test goes wherever there is room.
-EMULATED = ("test_appliance.py", "test_install.py", "test_machines.py", "test_power_cuts.py", "test_wrong_clock.py")
+EMULATED = (
+    "test_appliance.py",
+    "test_install.py",
+    "test_machines.py",
+    "test_power_cuts.py",
+    "test_vagrant.py",
+    "test_wrong_clock.py",
+)
 PROCESSES = {
     **{f"tests/infra/{name}": "emulated machines" for name in EMULATED},
     "tests/infra/": "native machines",

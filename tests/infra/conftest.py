@@ -78,6 +78,14 @@ def appliance(lab: Path, image: Path, registry: Registry) -> Iterator[Appliance]
         machine.power_off()
 
 
+@pytest.fixture(scope="module")
+def awake(appliance: Appliance) -> Iterator[None]:
+    """Let that machine run while a file needs it, and stand still for the others, which need the processor."""
+    appliance.machine.qmp("cont")
+    yield
+    appliance.machine.qmp("stop")
+
+
 @pytest.fixture(scope="session")
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("provisioning") / "wheelhouse"

@@ -94,6 +94,7 @@ def test_two_machines_from_one_image_have_nothing_secret_in_common(secure: Appli
     assert not set(of_one) & set(of_other)
 
 
+@pytest.mark.long
 def test_a_machine_with_ahci_e1000e_and_a_usb_keyboard_serves_its_owner(mini_pc: Appliance, lab: Path) -> None:
     modules = mini_pc.run("/sbin/lsmod | awk '{print $1}'").split()
     assert {"ahci", "e1000e", "usbhid"} <= set(modules)
@@ -108,6 +109,7 @@ def test_a_machine_with_ahci_e1000e_and_a_usb_keyboard_serves_its_owner(mini_pc:
     mini_pc.machine.console.wait_until(lambda: "Password:" in screen(), "the question for the owner's password", 300)
 
 
+@pytest.mark.long
 def test_a_key_on_the_boot_medium_opens_the_wizard_over_ssh_and_nothing_else(lab: Path, image: Path) -> None:
     directory = lab / "over-ssh"
     owner = Owner(directory)
@@ -141,6 +143,7 @@ def choose(console: Console, entry: str) -> None:
     console.press("enter")
 
 
+@pytest.mark.long
 def test_rescue_mode_takes_the_owner_s_password_and_no_other(lab: Path, owner: Owner) -> None:
     disk = overlay(BOOT / "disk.qcow2", lab / "rescue" / "disk.qcow2")
     with Machine(lab / "rescue", [disk]).running() as machine:

@@ -1,35 +1,40 @@
 """The power is cut at random points of a machine's life: it comes up as what it was, and keeps what it acknowledged.
 
-The points come from a seed that a failed test prints; ``BPCI_SEED=<number>`` repeats them. The cut that belongs to
-``make test`` is in ``test_appliance.py``: each costs a boot, minutes on a busy machine that emulates.
+The points come from a seed that a failed test prints; ``BPCI_SEED=<number>`` repeats them. Three cuts belong to
+``make test``, twenty to ``make test-long``: each costs a boot, minutes on a busy machine that emulates.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
-import subprocess
 import time
 import tomllib
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import tomli_w
 
-from benchmarks.intake import shaped_transactions
-from image.boot import BPCI, DEVELOPMENT_ANSWERS, complete
-from image.qemu import Machine, MachineError, overlay, volume
+from bpci_node.primitives.derivation import derive_keys
+from bpci_node.primitives.keys import LocalSigner, did_of
+from image.boot import DEVELOPMENT_ANSWERS, complete
+from image.qemu import Machine, overlay, volume
 from tests.infra.appliance import Appliance, Owner
+from tests.infra.load import Load
 
-pytestmark = [pytest.mark.infra, pytest.mark.long, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(3600)]
 
 SEED = int(os.environ.get("BPCI_SEED") or secrets.randbelow(2**32))
 ENTRIES = 2000
 """What is sent until the power goes; more than an emulated machine takes in the time."""
-MOST_RECEIPTS = 400
+MOST_RECEIPTS = 300
 REPOSITORY = "/var/lib/bpci/power-cuts"
+STEPS = 12
+"""How many steps set-up has with the answers of these tests."""
 
 
 def chance(name: str) -> Random:
@@ -38,41 +43,50 @@ def chance(name: str) -> Random:
     return Random(f"{SEED} {name}")  # noqa: S311 - repeatable on purpose
 
 
-class Load:
-    """Signed entries that nobody has sent before, on their way to a machine's node, and the receipts it gives."""
+def repeated(times: int) -> list[Any]:
+    """Numbers of the repetitions; the first belongs to every run."""
+    return [1, *(pytest.param(number, marks=pytest.mark.long) for number in range(2, times + 1))]
 
-    def __init__(self, appliance: Appliance, directory: Path, points: Random) -> None:
-        self.appliance, self.receipts = appliance, directory / "receipts.jsonl"
-        raws = shaped_transactions(ENTRIES, first_key=points.getrandbits(200))
-        entries = directory / "entries.txt"
-        entries.write_text("".join(f"0x{raw.hex()}\n" for raw in raws))
-        command = [BPCI, "mempool", "submit", str(entries), "--node", appliance.url, "--batch", "8"]
-        self.process = subprocess.Popen(
-            [*command, "--receipts", str(self.receipts)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
 
-    def count(self) -> int:
-        return self.receipts.read_bytes().count(b"\n") if self.receipts.exists() else 0
+def phrase_on(screen: str) -> str:
+    """Return the recovery phrase that set-up showed on a console; empty if it did not show all of it."""
+    shown = screen.rpartition("Recovery phrase")[2].partition("[setup]")[0]
+    words = {int(number): word for number, word in re.findall(r"\b(\d{1,2}) ([a-z]{3,8})\b", shown)}
+    return " ".join(words[number] for number in range(1, 25)) if set(words) == set(range(1, 25)) else ""
 
-    def wait_for(self, receipts: int) -> None:
-        """Wait until the node has given so many receipts."""
 
-        def is_there() -> bool:
-            assert self.process.poll() is None, f"the client ended after {self.count()} receipts"
-            return self.count() >= receipts
+@pytest.mark.parametrize("cuts", [1, pytest.param(4, marks=pytest.mark.long)])
+def test_cuts_during_set_up_end_in_a_machine_that_is_set_up(lab: Path, image: Path, cuts: int) -> None:
+    """The answers lie on a medium, so that set-up goes on by itself."""
+    points = chance(f"set-up {cuts}")
+    directory = lab / f"cut-{cuts}-in-set-up"
+    owner = Owner(directory)
+    answers = complete(tomllib.loads(DEVELOPMENT_ANSWERS.read_text()), owner.key, directory)
+    owner.password = (directory / "owner-password").read_text().strip()
+    medium = volume(directory / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": tomli_w.dumps(answers).encode()})
+    machine = Machine(directory, [overlay(image, directory / "disk.qcow2", size="16G"), medium])
+    appliance, phrase = Appliance(machine, owner), ""
+    for step in sorted(points.choices(range(1, STEPS + 1), k=cuts)):
 
-        self.appliance.machine.console.wait_until(is_there, f"{receipts} receipts", 300)
+        def has_come(step: int = step) -> bool:
+            """Whether set-up is at this step, or has ended; a machine that was set up shows its node's name."""
+            begun = re.search(rf"\[setup\] {step}/|BPCI-SETUP-(DONE|FAILED)", machine.console.said())
+            return begun is not None or answers["node"]["name"] in machine.console.text()
 
-    def check(self) -> None:
-        """Hold every receipt that was on this side's disk against the node."""
-        self.process.wait()
-        given = self.count()
-        command = [BPCI, "mempool", "check-receipts", str(self.receipts), "--node", self.appliance.url, "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        checked = json.loads(done.stdout)
-        assert checked["broken"] == []
-        assert checked["receipts"] == given > 0
+        with machine.running():
+            machine.console.wait_until(has_come, f"step {step} of set-up", 1500)
+            time.sleep(points.uniform(0, 3))
+            phrase = phrase_on(machine.console.said()) or phrase
+    with machine.running():
+        appliance.wait(1500)
+        ended = "for _ in $(seq 600); do [ -e /var/lib/bpci/setup/complete ] && exit 0; sleep 1; done; exit 1"
+        appliance.sudo(ended, timeout=900)
+        phrase = phrase_on(machine.console.said()) or phrase
+        # The words that its owner wrote down last are those of its keys.
+        assert did_of(LocalSigner(derive_keys(phrase).node).public_key) == appliance.did
+        assert appliance.status()["node"]["registered"]
+        assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+        machine.power_off()
 
 
 def cut(appliance: Appliance, load: Load, did: str) -> None:
@@ -85,64 +99,54 @@ def cut(appliance: Appliance, load: Load, did: str) -> None:
     assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
 
 
-def under_load(appliance: Appliance, directory: Path, points: Random) -> None:
-    """Cut the power once the node has given some receipts, and a moment later."""
+@pytest.mark.usefixtures("awake")
+@pytest.mark.parametrize("number", repeated(13))
+def test_a_cut_at_any_point_of_the_load_takes_nothing_that_was_acknowledged(
+    appliance: Appliance, tmp_path: Path, number: int
+) -> None:
+    points = chance(f"load {number}")
     did = appliance.did
-    load = Load(appliance, directory, points)
+    load = Load(appliance, tmp_path, points, ENTRIES)
     load.wait_for(points.randint(1, MOST_RECEIPTS))
     time.sleep(points.random())
     cut(appliance, load, did)
 
 
+def back_up(appliance: Appliance) -> None:
+    """Make a backup as the timer does."""
+    said = "journalctl --no-pager --output cat --lines 40 --unit bpci-backup.service; exit 1"
+    appliance.sudo(f"systemctl start bpci-backup.service || {{ {said}; }}", timeout=900)
+
+
 @pytest.fixture(scope="module")
-def backed_up(appliance: Appliance) -> Appliance:
-    """The machine with a repository of backups on its own disk, where a torn one would show."""
-    appliance.sudo(f"[ -e {REPOSITORY} ] || bpci backup init --to {REPOSITORY}")
-    return appliance
+def backup_seconds(awake: None, appliance: Appliance) -> float:
+    """How long a backup takes; the machine has one then, on its own disk, where a torn one would show."""
+    appliance.sudo(f"bpci backup init --to {REPOSITORY}", timeout=600)
+    began = time.monotonic()
+    back_up(appliance)
+    return time.monotonic() - began
 
 
-@pytest.mark.parametrize("number", range(1, 17))
-def test_a_cut_at_any_point_of_the_load_takes_nothing_that_was_acknowledged(
-    appliance: Appliance, tmp_path: Path, number: int
-) -> None:
-    under_load(appliance, tmp_path, chance(f"load {number}"))
+def backups(appliance: Appliance) -> list[str]:
+    return [item["id"] for item in json.loads(appliance.sudo("bpci backup list --json", timeout=600))]
 
 
-@pytest.mark.parametrize("number", range(1, 5))
-def test_a_cut_during_a_backup_harms_neither_the_node_nor_the_backups(
-    backed_up: Appliance, tmp_path: Path, number: int
+@pytest.mark.usefixtures("awake")
+@pytest.mark.parametrize("number", repeated(5))
+def test_a_cut_at_any_point_of_a_backup_harms_neither_the_node_nor_the_backups(
+    appliance: Appliance, backup_seconds: float, tmp_path: Path, number: int
 ) -> None:
     points = chance(f"backup {number}")
-    did = backed_up.did
-    load = Load(backed_up, tmp_path, points)
+    did, earlier = appliance.did, backups(appliance)
+    load = Load(appliance, tmp_path, points, ENTRIES)
     load.wait_for(points.randint(1, 50))
-    backed_up.sudo("systemctl start --no-block bpci-backup.service")
-    time.sleep(points.uniform(0, 40))
-    cut(backed_up, load, did)
-    backed_up.sudo("bpci backup now", timeout=600)
-    assert backed_up.sudo("bpci backup drill", timeout=600)
-
-
-@pytest.mark.timeout(3600)
-def test_cuts_during_set_up_end_in_a_machine_that_is_set_up(lab: Path, image: Path) -> None:
-    """Four cuts between power-on and the last step; the answers lie on a medium, so set-up goes on by itself."""
-    points = chance("set-up")
-    directory = lab / "cut-set-up"
-    owner = Owner(directory)
-    answers = complete(tomllib.loads(DEVELOPMENT_ANSWERS.read_text()), owner.key, directory)
-    medium = volume(directory / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": tomli_w.dumps(answers).encode()})
-    machine = Machine(directory, [overlay(image, directory / "disk.qcow2", size="16G"), medium])
-    for _ in range(4):
-        with machine.running():
-            try:
-                machine.console.wait_for("BPCI-SETUP-(DONE|FAILED)", points.uniform(30, 300), said=True)
-            except MachineError:
-                continue  # that was the point: the power goes now
-            break
-    with machine.running():
-        owner.password = (directory / "owner-password").read_text().strip()
-        appliance = Appliance(machine, owner)
-        appliance.wait(900)
-        assert appliance.status()["node"]["registered"]
-        assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
-        machine.power_off()
+    appliance.sudo("systemctl start --no-block bpci-backup.service")
+    time.sleep(points.uniform(0, backup_seconds))
+    cut(appliance, load, did)
+    # Nobody had to repair anything: the next one is made, and what a drill restores of it is whole.
+    back_up(appliance)
+    found = backups(appliance)
+    assert set(earlier) & set(found), (earlier, found)
+    assert found[-1] not in earlier
+    drilled = json.loads(appliance.sudo("bpci backup drill --json", timeout=900))
+    assert drilled["snapshot"] == found[-1]
