@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -55,6 +55,8 @@ class Hardware:
     secure_boot: bool = False
     display: bool = False
     """A VGA adapter, whose screen can be photographed."""
+    tpm: bool = False
+    """A TPM 2.0 (swtpm), whose secrets outlive the power in the machine's directory."""
     clock: str = ""
     """What the machine's own clock says when it is switched on, such as ``2019-03-01T00:00:00``; empty for the time."""
 
@@ -73,6 +75,7 @@ class Machine:
     """Guest port to loopback port, filled at start."""
     console: Console = field(init=False)
     started: float = 0.0
+    _tpm: subprocess.Popen[bytes] | None = None
     _process: subprocess.Popen[bytes] | None = None
     _qmp: Qmp | None = None
 
@@ -90,6 +93,8 @@ class Machine:
         for path in (qmp, serial):
             path.unlink(missing_ok=True)
         command = self._command(qmp, None if attach else serial)
+        if self.hardware.tpm:
+            command += self._start_tpm()
         self.started = time.monotonic()
         if attach:
             self._process = subprocess.Popen(command)
@@ -196,6 +201,12 @@ class Machine:
             self._qmp.close()
             self.console.close()
             self._qmp = None
+        if self._tpm is not None:
+            # It ends by itself when QEMU lets go of it, after what it keeps is written.
+            with suppress(subprocess.TimeoutExpired):
+                self._tpm.wait(30)
+            self._tpm.kill()
+            self._tpm = None
 
     def _command(self, qmp: Path, serial: Path | None) -> list[str]:
         hardware = self.hardware
@@ -220,6 +231,18 @@ class Machine:
             command += ["-no-reboot"]
             command += ["-chardev", f"socket,id=serial0,path={serial},server=on,wait=on", "-serial", "chardev:serial0"]
         return command
+
+    def _start_tpm(self) -> list[str]:
+        state, line = self.directory / "tpm", self.directory / "tpm.sock"
+        state.mkdir(exist_ok=True)
+        command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={line}"]
+        self._tpm = subprocess.Popen([*command, "--terminate"], stdin=subprocess.DEVNULL)
+        for _ in range(100):
+            if line.exists() or self._tpm.poll() is not None:
+                break
+            time.sleep(0.1)
+        device = ["-tpmdev", "emulator,id=tpm0,chardev=tpm0", "-device", "tpm-crb,tpmdev=tpm0"]
+        return ["-chardev", f"socket,id=tpm0,path={line}", *device]
 
     def _firmware(self) -> list[str]:
         if not self.hardware.secure_boot:

@@ -13,6 +13,7 @@ settings.load_profile("any machine")
 # What shares costly things, or must see a whole run, stays in one process; each other test goes wherever there is room.
 EMULATED = (
     "test_appliance.py",
+    "test_disk_encryption.py",
     "test_install.py",
     "test_machines.py",
     "test_power_cuts.py",

@@ -18,6 +18,7 @@ from textual import events, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 
+from bpci_node.setup import encryption
 from bpci_node.setup.disks import booted_from_removable
 from bpci_node.setup.system import System
 from bpci_node.setup.turn import JOURNAL, Turn, goes_on
@@ -47,6 +48,9 @@ class Wizard(App[int], inherit_bindings=False):
         self.services = services
         self.draft = Draft()
         self.offers_disk = booted_from_removable(services.system)
+        self.encryption = encryption.offer(services.system)
+        """``ask``: data can be encrypted; ``new``: it was at this start, and its key is to be shown; else empty."""
+        self.draft.is_encrypted = encryption.state(services.system) != "none"
         self.interrupted_at = ""
         """What an earlier run was doing when it ended; empty if there was none."""
         self.result: dict[str, Any] = {}
@@ -93,15 +97,18 @@ class Wizard(App[int], inherit_bindings=False):
 
     def forward(self) -> None:
         """Show the screen after the current one."""
-        names = flow.screens(self.draft, offers_disk=self.offers_disk)
+        names = self._names()
         self.show(names[names.index(self._current) + 1])
 
     def back(self) -> None:
         """Show the screen before the current one; the first has none."""
-        names = flow.screens(self.draft, offers_disk=self.offers_disk)
+        names = self._names()
         position = names.index(self._current)
         if position > 0:
             self.show(names[position - 1])
+
+    def _names(self) -> list[str]:
+        return flow.screens(self.draft, offers_disk=self.offers_disk, encryption=self.encryption)
 
     def step_aside(self) -> None:
         """Let another console take over, unless this one is writing."""

@@ -61,7 +61,7 @@ def make_run(services: Services, draft: Draft, plan: Plan, say: Callable[[str], 
             raise
         services.system.remove(JOURNAL)
         kept = journal.begin(services.system, plan)
-    run = Run(services.system, plan, kept, draft.phrase, **options)
+    run = Run(services.system, plan, kept, draft.phrase, draft.disk_key, **options)
     run.say = say
     return run
 

@@ -43,6 +43,16 @@ class Draft:
     """The internal disk to install to."""
     disk_typed: str = ""
     """What was typed to confirm it."""
+    encrypt: bool = False
+    """Whether the data of the disk to install to is encrypted."""
+    is_encrypted: bool = False
+    """Whether the data of the disk that runs is."""
+    disk_key: str = field(default="", repr=False)
+    """The recovery key of the disk, until it is bound."""
+    groups: tuple[int, ...] = ()
+    """Which groups of it are asked for."""
+    typed_groups: list[str] = field(default_factory=list, repr=False)
+    """What was typed for them."""
     owner: str = "owner"
     password: str = field(default="", repr=False)
     repeated: str = field(default="", repr=False)
@@ -131,6 +141,7 @@ class Draft:
             RestoreAnswers(self.repository, take_over_ledger=self.take_over_ledger)
             if self.identity == "restore" and self.repository
             else RestoreAnswers(),
+            encrypt=self.is_encrypted if self.disk is None else self.encrypt,
         )
 
     def take_over(self, plan: Plan, did: str) -> None:
@@ -162,4 +173,4 @@ class Draft:
         self.profile = answers.node.hardware_profile
         self.join = "devnet" if answers.join.mode == "devnet" else "url" if answers.join.network_url else "file"
         self.ledger_name, self.registry_url = answers.join.name, answers.join.network_url
-        self.network = plan.network
+        self.network, self.encrypt = plan.network, answers.encrypt

@@ -16,7 +16,7 @@ from typing import Any
 
 from bpci_node.errors import BpciError
 from bpci_node.primitives.derivation import new_phrase
-from bpci_node.setup import disks, trial, wifi
+from bpci_node.setup import disks, encryption, trial, wifi
 from bpci_node.setup.disks import booted_from_removable
 from bpci_node.setup.forms import check_ssh_key
 from bpci_node.setup.hardware import hold_against, local_checks
@@ -50,6 +50,8 @@ class PlainWizard(Asking):
         self.services = services
         self.draft = Draft()
         self.offers_disk = booted_from_removable(services.system)
+        self.encryption = encryption.offer(services.system)
+        self.draft.is_encrypted = encryption.state(services.system) != "none"
         self._result: dict[str, Any] = {}
         self._told = ""
 
@@ -74,7 +76,7 @@ class PlainWizard(Asking):
         name = "apply" if goes_on(self.services.system) else "welcome"
         while True:
             self.say("")
-            self.say(flow.place(name, offers_disk=self.offers_disk))
+            self.say(flow.place(name, offers_disk=self.offers_disk, encryption=self.encryption))
             by = 1
             try:
                 getattr(self, f"_{name}")()
@@ -82,7 +84,7 @@ class PlainWizard(Asking):
                 by = error.by
             if name == "done":
                 return 0
-            names = flow.screens(self.draft, offers_disk=self.offers_disk)
+            names = flow.screens(self.draft, offers_disk=self.offers_disk, encryption=self.encryption)
             name = names[max(0, names.index(name) + by)]
 
     def _welcome(self) -> None:
@@ -175,6 +177,39 @@ class PlainWizard(Asking):
             self.say(f"EVERYTHING on {self.draft.disk.label} is going to be erased.")
             self._fill({"disk_typed": "Its size, to confirm"}, lambda: questions.check_disk(self.draft))
 
+    def _encryption(self) -> None:
+        draft, system = self.draft, self.services.system
+        self.say("Encrypted data are opened by this machine's TPM, or by a recovery key. It can't be chosen later.")
+        options = [("no", "not encrypted"), ("yes", "encrypted")]
+        draft.encrypt = self._choose("Data", options, "yes" if draft.encrypt else "no") == "yes"
+        if draft.encrypt and draft.disk is None:
+            try:
+                encryption.request_and_restart(system)
+            except BpciError as error:
+                self.say(f"Not yet: {in_words(error)}")
+                raise AgainError from error
+            self.say("The machine restarts. Set-up begins again, on encrypted data.")
+            raise SystemExit(0)
+
+    def _diskkey(self) -> None:
+        draft = self.draft
+        if not draft.disk_key:
+            draft.disk_key = encryption.new_recovery_key(self.services.entropy)
+            draft.groups = self.services.groups()
+        self.say("Write down the recovery key of the disk. It is shown now and never again.")
+        for number, group in enumerate(draft.disk_key.split("-"), start=1):
+            self.say(f"{number} {group}")
+        self._ask("Press Enter when you have written it down", "")
+
+    def _diskconfirm(self) -> None:
+        draft = self.draft
+
+        def check() -> Problem | None:
+            draft.typed_groups = [self._ask(f"Group {position}", "") for position in draft.groups]
+            return questions.check_groups(draft)
+
+        self._until(check)
+
     def _owner(self) -> None:
         draft = self.draft
         self.say("One account owns this machine. Without an SSH key SSH stays closed.")
@@ -217,11 +252,16 @@ class PlainWizard(Asking):
 
     def _confirm(self) -> None:
         draft = self.draft
-        while True:
+
+        def check() -> Problem | None:
             draft.confirmed = [self._ask(f"Word {position}", "") for position in draft.positions]
-            problem = questions.check_words(draft)
-            if problem is None:
-                return
+            return questions.check_words(draft)
+
+        self._until(check)
+
+    def _until(self, check: Callable[[], Problem | None]) -> None:
+        """Ask again until what was written down is right."""
+        while (problem := check()) is not None:
             self.say(f"Not yet: {problem[1].replace('Escape', '<')}")
 
     def _restore(self) -> None:

@@ -182,6 +182,15 @@ def check_words(draft: Draft) -> Problem | None:
     return None
 
 
+def check_groups(draft: Draft) -> Problem | None:
+    """Compare the groups that were asked for with the recovery key of the disk."""
+    groups = draft.disk_key.split("-")
+    for index, position in enumerate(draft.groups):
+        if draft.typed_groups[index].strip().lower() != groups[position - 1]:
+            return f"group-{index}", f"That is not group {position}. Escape shows the key again."
+    return None
+
+
 def check_phrase(draft: Draft) -> Problem | None:
     """Check the words that were typed and their checksum, and take them as the phrase."""
     from bpci_node.primitives.derivation import normalise_phrase  # noqa: PLC0415 - as above

@@ -18,9 +18,18 @@ CONFIRMED_WORDS = 3
 """How many words of a new phrase are asked for."""
 
 
+CONFIRMED_GROUPS = 2
+"""How many groups of a disk's recovery key."""
+
+
 def three_positions() -> tuple[int, ...]:
     """Return the positions of the words to ask for, from 1, ascending."""
     return tuple(sorted(random.SystemRandom().sample(range(1, 25), CONFIRMED_WORDS)))
+
+
+def two_groups() -> tuple[int, ...]:
+    """Return the positions of the groups to ask for, from 1, ascending."""
+    return tuple(sorted(random.SystemRandom().sample(range(1, 9), CONFIRMED_GROUPS)))
 
 
 @dataclass(slots=True)
@@ -39,5 +48,7 @@ class Services:
     """Source of a new identity."""
     positions: Callable[[], tuple[int, ...]] = three_positions
     """Which words of the phrase are asked for."""
+    groups: Callable[[], tuple[int, ...]] = two_groups
+    """Which groups of a disk's recovery key are asked for."""
     run_options: dict[str, Any] = field(default_factory=dict)
     """Further fields of :class:`bpci_node.setup.run.Run`."""

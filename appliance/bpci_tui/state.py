@@ -19,6 +19,7 @@ from bpci_node.primitives.record import load_record
 from bpci_node.runtime.alerts.rendering import TEST_ALERT, WATCHDOG
 from bpci_node.runtime.doctor.clock import CLOCK
 from bpci_node.runtime.doctor.disk import DISK
+from bpci_node.runtime.doctor.encryption import ENCRYPTION
 from bpci_node.runtime.doctor.follower import FOLLOWER
 from bpci_node.runtime.doctor.guard import GUARD
 from bpci_node.runtime.doctor.issue import Issue
@@ -37,7 +38,7 @@ ALERTS_PORT = 9093
 """Of Alertmanager, on this machine."""
 ALERTS = "/alerts/api/v2/alerts?active=true&silenced=false&inhibited=false"
 FIGURES = "/var/lib/prometheus/node-exporter"
-EXAMINATIONS = (DISK, MEMORY, NODE_UNIT, CLOCK, GUARD, TOKEN, FOLLOWER)
+EXAMINATIONS = (DISK, ENCRYPTION, MEMORY, NODE_UNIT, CLOCK, GUARD, TOKEN, FOLLOWER)
 """Those that need no right, no configuration and no HTTP client."""
 
 

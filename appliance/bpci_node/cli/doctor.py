@@ -38,7 +38,8 @@ def command(*, checks: tuple[str, ...], config: Path | None, fix: bool, yes: boo
     files are copied before they are touched, nothing that was acknowledged is dropped, sign guards are never written,
     and what is lost is named. As root it sees, and may do, more.
 
-    Checks: disk, memory, state_directory, keys, database, port, unit, clock, registry, guard, token, follower, sealing.
+    Checks: disk, encryption, memory, state_directory, keys, database, port, unit, clock, registry, guard, token,
+    follower, sealing, hardware.
 
     Exit status: 0 nothing is wrong (perhaps warnings), 1 something is, 3 something could not be told.
 

@@ -28,7 +28,7 @@ GROUPS = {
     "backup": "Make, prove and restore encrypted backups.",
     "alerts": "What is wrong now, who is told, and whether telling works.",
     "update": "Update the node from a signed bundle, or go back.",
-    "disk": "The data partition and its room.",
+    "disk": "The data partition: its room, and the keys of its encryption.",
     "hardware": "Check this machine against a node's requirements.",
     "node": "Run and ask a node.",
     "devnet": "A node on this machine, within seconds.",

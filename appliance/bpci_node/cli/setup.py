@@ -105,7 +105,7 @@ def _plan(system: System, answers: Answers, path: Path) -> Plan:
 def _from_file(system: System, turn: Turn, path: Path, *, as_json: bool) -> int:
     """Go through unattended with a file that was named; lines on standard error, the result on standard output."""
     from bpci_node.setup.answers_file import load
-    from bpci_node.setup.console import DONE, FAILED, INSTALLED
+    from bpci_node.setup.console import DONE, FAILED, INSTALLED, RESTARTS
     from bpci_node.setup.unattended import Teller, phrase_lines, set_up
 
     if not turn.take():
@@ -121,14 +121,18 @@ def _from_file(system: System, turn: Turn, path: Path, *, as_json: bool) -> int:
         say("Recovery phrase, shown once and kept nowhere. Write it down:\n\n" + "\n".join(phrase_lines(phrase)) + "\n")
 
     answers = load(path)
-    teller = Teller(lambda text: say(f"[setup] {text}"), show_phrase)
+
+    def show_disk_key(key: str) -> None:
+        say(f"Recovery key of the disk, shown once and kept nowhere. Write it down:\n\n{key}\n")
+
+    teller = Teller(lambda text: say(f"[setup] {text}"), show_phrase, show_disk_key)
     try:
         done = set_up(system, _plan(system, answers, path), answers.identity.phrase, teller)
     except BpciError as error:
         if not as_json:
             click.echo(f"{FAILED} {json.dumps(_failure(error))}")
         raise
-    word = INSTALLED if done.get("restart") else DONE
+    word = RESTARTS if done.get("encrypts") else INSTALLED if done.get("restart") else DONE
     emit(done, as_json, lambda data: f"{word} {json.dumps(data)}")
     return 0
 
@@ -177,7 +181,7 @@ def _open_for_keys(system: System, medium: Medium) -> bool:
 
 
 def _unattended(system: System, turn: Turn, medium: Medium | None) -> int:
-    from bpci_node.setup.console import DONE, FAILED, INSTALLED, Progress, show
+    from bpci_node.setup.console import DONE, FAILED, INSTALLED, RESTARTS, Progress, show
 
     progress = Progress(system)
     try:
@@ -190,7 +194,10 @@ def _unattended(system: System, turn: Turn, medium: Medium | None) -> int:
         show("Press Enter for the wizard; what is done already stays done.")
         sys.stdin.readline()
         return _wizard(system, turn)
-    if done.get("restart"):
+    if done.get("encrypts"):
+        progress.line(f"{RESTARTS} {json.dumps(done)}")
+        system.run("systemctl", "--no-block", "reboot")
+    elif done.get("restart"):
         progress.line(f"{INSTALLED} {json.dumps(done)}")
         progress.line("[setup] switching off: take the medium out, then switch on again")
         system.run("systemctl", "--no-block", "poweroff")
@@ -209,6 +216,8 @@ def _from_medium(system: System, medium: Medium, progress: Progress) -> dict[str
     answers = from_document(read_document(medium.files[ANSWERS], source=source), source=source)
     plan = make_plan(system, answers, read_from(medium.files, source))
     done = set_up(system, plan, answers.identity.phrase, _teller(progress))
+    if done.get("encrypts"):
+        return done  # they are needed once more
     gone = forget_answers(system, medium.device)
     progress.line(f"[setup] the answers are {'deleted from' if gone else 'STILL ON'} {medium.device}")
     return done
@@ -233,7 +242,10 @@ def _teller(progress: Progress) -> Any:
         show("Recovery phrase of this node, shown once and kept nowhere. Write it down:\n")
         show("\n".join(phrase_lines(phrase)) + "\n")
 
-    return Teller(lambda text: progress.line(f"[setup] {text}"), show_phrase)
+    def show_disk_key(key: str) -> None:
+        show(f"Recovery key of the disk, shown once and kept nowhere. Write it down:\n\n{key}\n")
+
+    return Teller(lambda text: progress.line(f"[setup] {text}"), show_phrase, show_disk_key)
 
 
 def _failure(error: BpciError) -> dict[str, Any]:

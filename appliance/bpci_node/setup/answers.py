@@ -160,6 +160,8 @@ class Answers:
     node: NodeAnswers
     join: JoinAnswers
     restore: RestoreAnswers = RestoreAnswers()
+    encrypt: bool = False
+    """Whether data is encrypted, and opened by the machine's TPM."""
 
 
 def document(answers: Answers) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def document(answers: Answers) -> dict[str, Any]:
         "v": 1,
         "machine": {"hostname": machine.hostname, "keymap": machine.keymap, "timezone": machine.timezone},
         "network": answers.network.as_map(),
-        "disk": {"install_to": answers.install_to},
+        "disk": {"install_to": answers.install_to, "encrypt": answers.encrypt},
         "owner": {
             "name": owner.name,
             "password_hash": owner.password_hash,

@@ -127,6 +127,7 @@ def from_document(value: dict[str, Any], *, source: str, kept: bool = False) -> 
         node=_node(reader.table("node"), machine.hostname),
         join=_join(reader.table("join", required=True), source),
         restore=_restore(reader.table("restore")),
+        encrypt=disk.flag("encrypt", default=False),
     )
     disk.done()
     reader.done()

@@ -18,6 +18,7 @@ from bpci_node.setup.turn import DIRECTORY, Turn, is_complete
 
 PROGRESS = f"{DIRECTORY}/progress"
 DONE, FAILED, INSTALLED = "BPCI-SETUP-DONE", "BPCI-SETUP-FAILED", "BPCI-SETUP-INSTALLED"
+RESTARTS = "BPCI-SETUP-RESTARTS"
 GRACE_SECONDS = 20.0
 """How long the other consoles leave the first turn to the machine's main one."""
 

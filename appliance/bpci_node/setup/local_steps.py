@@ -9,12 +9,38 @@ from bpci_node.errors import HostError
 from bpci_node.network.client import NodeClient
 from bpci_node.primitives.derivation import derive_keys
 from bpci_node.primitives.keys import LocalSigner, did_of
-from bpci_node.setup import guest, interfaces, keystore, ledger, machine, networking, node_files, settings, trial
+from bpci_node.setup import (
+    encryption,
+    guest,
+    interfaces,
+    keystore,
+    ledger,
+    machine,
+    networking,
+    node_files,
+    settings,
+    trial,
+)
 from bpci_node.setup.run import Run, Step
 from bpci_node.setup.turn import COMPLETE
 
 SERVICES = "bpci-services.target"
 """What works beside the node once the machine has an owner."""
+
+
+def _bind_disk(run: Run) -> None:
+    if encryption.state(run.system) == "none":
+        raise HostError(
+            "the data partition is not encrypted",
+            code="host.encryption",
+            hint="Start set-up again: it restarts the machine first, which encrypts it.",
+        )
+    if encryption.state(run.system) == "new":
+        encryption.bind(run.system, encryption.PARTITION, run.disk_key)
+
+
+def _disk_is_bound(run: Run) -> bool:
+    return encryption.state(run.system) in ("tpm", "recovery")
 
 
 def _key_names(run: Run) -> tuple[str, ...]:
@@ -28,6 +54,7 @@ def _key_names(run: Run) -> tuple[str, ...]:
 
 
 def _seal_keys(run: Run) -> None:
+    encryption.check_bound(run.system)
     names = _key_names(run)
     if run.phrase:
         keys = derive_keys(run.phrase)
@@ -162,6 +189,7 @@ def _stays(_run: Run) -> bool:
     return True
 
 
+BIND = Step("encryption", "Bind the disk to the TPM", _bind_disk, _disk_is_bound, "Is the TPM on in the firmware?")
 KEYS = Step("keys", "Put the node's keys to rest", _seal_keys, _keys_hold, "Try again; the phrase is not lost.")
 SETTINGS = Step("settings", "Save the settings", _write_settings, _settings_hold, "Look at the free space of the disk.")
 MACHINE = Step("machine", "Name, keyboard, clock", _set_machine, _machine_holds, "Change the answer, and try again.")

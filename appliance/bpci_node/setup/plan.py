@@ -90,6 +90,8 @@ def review(plan: Plan, *, disk_label: str = "") -> list[tuple[str, str]]:
     ]
     if answers.restore.repository:
         lines.append(("Backup", f"{answers.restore.snapshot} of {answers.restore.repository}"))
+    if answers.encrypt:
+        lines.insert(2, ("Data", "encrypted; opened by the TPM or the disk's recovery key"))
     if plan.disk:
         lines.insert(2, ("Disk", f"{disk_label or plan.disk}: EVERYTHING ON IT IS ERASED"))
     return lines

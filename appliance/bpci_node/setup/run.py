@@ -34,6 +34,8 @@ class Run:
     journal: Journal
     phrase: str = field(default="", repr=False)
     """The recovery phrase, in memory only; empty when the keys are at rest already."""
+    disk_key: str = field(default="", repr=False)
+    """The recovery key of the disk, in memory only; empty when there is nothing to bind to the TPM."""
     say: Callable[[str], None] = lambda _text: None
     """Told what a long step is doing, a few words at a time; never a secret."""
     checks: Sequence[Check] = ALL

@@ -8,7 +8,7 @@ from bpci_node.runtime.config import DEFAULT_PORT
 from bpci_node.setup import install
 from bpci_node.setup.interfaces import own_addresses
 from bpci_node.setup.ledger_steps import HARDWARE, JOIN, REACH, REGISTER
-from bpci_node.setup.local_steps import FINISH, KEYS, LINK, MACHINE, NODE, OWNER, SETTINGS, SSH, START
+from bpci_node.setup.local_steps import BIND, FINISH, KEYS, LINK, MACHINE, NODE, OWNER, SETTINGS, SSH, START
 from bpci_node.setup.plan import Plan
 from bpci_node.setup.restoring import RESTORE
 from bpci_node.setup.run import Run, Step
@@ -18,11 +18,12 @@ from bpci_node.setup.web_step import WEB
 def steps_for(plan: Plan) -> tuple[Step, ...]:
     """Return the steps of ``plan``; with a disk to install to, those that end with a restart from it."""
     if plan.disk:
-        return install.STEPS
+        return install.steps(encrypts=plan.answers.encrypt)
     joins = plan.answers.join.mode == "network"
     chosen = {JOIN.id: joins, REACH.id: joins, SSH.id: bool(plan.answers.owner.ssh_keys)}
     chosen[RESTORE.id] = bool(plan.answers.restore.repository)
-    before = (KEYS, SETTINGS, MACHINE, LINK, OWNER, JOIN, RESTORE, NODE, SSH, START)
+    chosen[BIND.id] = plan.answers.encrypt
+    before = (BIND, KEYS, SETTINGS, MACHINE, LINK, OWNER, JOIN, RESTORE, NODE, SSH, START)
     every = (*before, HARDWARE, REGISTER, REACH, WEB, FINISH)
     return tuple(step for step in every if chosen.get(step.id, True))
 

@@ -16,7 +16,7 @@ from bpci_node.host.check import Check
 from bpci_node.host.checks import ALL
 from bpci_node.network import file as network_file
 from bpci_node.primitives.derivation import new_phrase
-from bpci_node.setup import disks, journal, keystore
+from bpci_node.setup import disks, encryption, journal, keystore
 from bpci_node.setup.answers import Answers
 from bpci_node.setup.plan import Plan, plan_of
 from bpci_node.setup.run import Event, Run, carry_out
@@ -32,6 +32,8 @@ class Teller:
     """Takes one line of progress; never a secret."""
     phrase: Callable[[str], None]
     """Shows the recovery phrase, once, to the person at this console."""
+    disk_key: Callable[[str], None]
+    """Shows the recovery key of the disk, once, to the same person."""
 
 
 def make_plan(system: System, answers: Answers, read_beside: Callable[[str], bytes]) -> Plan:
@@ -70,11 +72,21 @@ def set_up(
             code="host.phrase",
             hint="Start set-up again with the phrase.",
         )
+    is_encrypted = encryption.state(system)
+    if plan.answers.encrypt and not plan.disk and is_encrypted == "none":
+        encryption.request(system)
+        teller.line("the next start encrypts the data partition; set-up begins again after it")
+        return {"v": 1, "restart": True, "encrypts": True}
     kept = journal.begin(system, plan)
+    disk_key = ""
+    if plan.answers.encrypt and (plan.disk or is_encrypted == "new"):
+        encryption.check_tpm(system)
+        disk_key = encryption.new_recovery_key(os.urandom)
+        teller.disk_key(disk_key)
     if not phrase and (plan.disk or not keystore.is_there(system, keystore.NODE_KEY)):
         phrase = new_phrase(os.urandom(32))
         teller.phrase(phrase)
-    run = Run(system, plan, kept, phrase, checks=checks, way="unattended", **options)
+    run = Run(system, plan, kept, phrase, disk_key, checks=checks, way="unattended", **options)
     said = ""
 
     def say(text: str) -> None:

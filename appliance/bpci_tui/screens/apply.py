@@ -111,7 +111,7 @@ class Apply(StepScreen):
 
     def _succeeded(self, done: dict[str, object]) -> None:
         self._is_running = False
-        self.draft.phrase = self.draft.restored = self.draft.password = self.draft.repeated = ""
+        self.draft.phrase = self.draft.disk_key = self.draft.restored = self.draft.password = self.draft.repeated = ""
         self.wizard.result = done
         self.wizard.forward()
 

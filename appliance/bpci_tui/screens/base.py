@@ -82,7 +82,7 @@ class StepScreen(Screen[None]):
 
     def place(self) -> str:
         """Return the right half of the title line."""
-        return flow.place(self.name_in_flow, offers_disk=self.wizard.offers_disk)
+        return flow.place(self.name_in_flow, offers_disk=self.wizard.offers_disk, encryption=self.wizard.encryption)
 
     def body(self) -> ComposeResult:
         """Yield what is special to this screen."""

@@ -105,7 +105,7 @@ class SimulatedMachine:
 
     def boot_from_stick(self, *disks: tuple[str, str, int]) -> None:
         """Make it the appliance, booted from a USB stick ``sda``, with internal disks (name, model, gigabytes)."""
-        (self.root / "usr/share/bpci").mkdir(parents=True)
+        (self.root / "usr/share/bpci").mkdir(parents=True, exist_ok=True)
         (self.root / "usr/share/bpci/appliance").touch()
         stick = self._disk("sda", "Stick", 32, "sys/devices/pci0/usb1/1-1/host6/block", removable=True)
         partition = stick / "sda2"

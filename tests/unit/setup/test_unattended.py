@@ -30,10 +30,11 @@ class Lines:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.phrases: list[str] = []
+        self.disk_keys: list[str] = []
 
     @property
     def teller(self) -> Teller:
-        return Teller(self.lines.append, self.phrases.append)
+        return Teller(self.lines.append, self.phrases.append, self.disk_keys.append)
 
 
 def go(

@@ -82,6 +82,7 @@ def services_of(machine: SimulatedMachine, turn: Turn) -> Services:
         checks=CHECKS,
         entropy=bytes,
         positions=lambda: (3, 11, 24),
+        groups=lambda: (2, 7),
         run_options=machine.run_options,
     )
 

@@ -32,7 +32,7 @@ STATUS = {
 
 def test_it_shows_a_running_node(machine: SimulatedMachine, answers: Answers) -> None:
     plan = make_plan(machine.system, answers, lambda _name: b"")
-    teller = Teller(lambda _line: None, lambda _phrase: None)
+    teller = Teller(lambda _line: None, lambda _phrase: None, lambda _key: None)
     done = set_up(machine.system, plan, answers.identity.phrase, teller, checks=CHECKS, **machine.run_options)
     text = "\n".join(lines_of(Looker(machine.system, machine.port).look(lines_of)))
     for part in ("Attic (hybrid)", "ready", done["did"], "home (embedded)", "eip155:1: 0 entries", "0 sealed"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bpci_node.runtime.doctor.clock import CLOCK
 from bpci_node.runtime.doctor.database import DATABASE
 from bpci_node.runtime.doctor.disk import DISK
+from bpci_node.runtime.doctor.encryption import ENCRYPTION
 from bpci_node.runtime.doctor.follower import FOLLOWER
 from bpci_node.runtime.doctor.guard import GUARD
 from bpci_node.runtime.doctor.hardware import HARDWARE
@@ -19,6 +20,7 @@ from bpci_node.runtime.doctor.unit import NODE_UNIT
 
 EXAMINATIONS = (
     DISK,
+    ENCRYPTION,
     MEMORY,
     STATE_DIRECTORY,
     KEYS,
