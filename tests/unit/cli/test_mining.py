@@ -49,7 +49,7 @@ def place(machine: SimulatedMachine) -> MiningPlace:
     }
     answers = from_document(document, source="a")
     plan = make_plan(machine.system, answers, lambda _name: b"")
-    teller = Teller(lambda _line: None, lambda _phrase: None)
+    teller = Teller(lambda _line: None, lambda _phrase: None, lambda _key: None)
     set_up(machine.system, plan, answers.identity.phrase, teller, checks=CHECKS, **machine.run_options)
     return MiningPlace(CONFIG, parse(machine.system.read_text(str(CONFIG)), source="a"), machine.system)
 
