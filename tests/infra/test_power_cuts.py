@@ -1,7 +1,7 @@
 """The power is cut at random points of a machine's life: it comes up as what it was, and keeps what it acknowledged.
 
-The points come from a seed that a failed test prints; ``BPCI_SEED=<number>`` repeats them. Three cuts belong to
-``make test``, twenty to ``make test-long``: each costs a boot, minutes on a busy machine that emulates.
+The points come from a seed that a failed test prints; ``BPCI_SEED=<number>`` repeats them. Two cuts belong to
+``make test``, the others to ``make test-long``: each costs a boot, minutes on a busy machine that emulates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 import tomllib
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 import tomli_w
@@ -41,11 +40,6 @@ def chance(name: str) -> Random:
     """Return the random points of one test, and say how to have them again."""
     print(f"BPCI_SEED={SEED}")  # noqa: T201 - shown when a test fails
     return Random(f"{SEED} {name}")  # noqa: S311 - repeatable on purpose
-
-
-def repeated(times: int) -> list[Any]:
-    """Numbers of the repetitions; the first belongs to every run."""
-    return [1, *(pytest.param(number, marks=pytest.mark.long) for number in range(2, times + 1))]
 
 
 @pytest.mark.parametrize("cuts", [1, pytest.param(4, marks=pytest.mark.long)])
@@ -92,7 +86,7 @@ def cut(appliance: Appliance, load: Load, did: str) -> None:
 
 
 @pytest.mark.usefixtures("awake")
-@pytest.mark.parametrize("number", repeated(13))
+@pytest.mark.parametrize("number", [1, *(pytest.param(number, marks=pytest.mark.long) for number in range(2, 14))])
 def test_a_cut_at_any_point_of_the_load_takes_nothing_that_was_acknowledged(
     appliance: Appliance, tmp_path: Path, number: int
 ) -> None:
@@ -123,8 +117,9 @@ def backups(appliance: Appliance) -> list[str]:
     return [item["id"] for item in json.loads(appliance.sudo("bpci backup list --json", timeout=600))]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("awake")
-@pytest.mark.parametrize("number", repeated(5))
+@pytest.mark.parametrize("number", range(1, 6))
 def test_a_cut_at_any_point_of_a_backup_harms_neither_the_node_nor_the_backups(
     appliance: Appliance, backup_seconds: float, tmp_path: Path, number: int
 ) -> None:
