@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import testinfra
+import tomli_w
 
-from image.qemu import Machine, ssh_options
+from image.boot import DEVELOPMENT_ANSWERS, complete
+from image.qemu import Machine, ssh_options, volume
 
 
 @dataclass(slots=True)
@@ -32,6 +35,14 @@ class Owner:
     @property
     def public_key(self) -> str:
         return self.key.with_suffix(".pub").read_text().strip()
+
+
+def medium_for(owner: Owner, **sections: dict[str, Any]) -> Path:
+    """Make a volume in the owner's directory, from which set-up takes the development answers with these sections."""
+    answers = complete(tomllib.loads(DEVELOPMENT_ANSWERS.read_text()), owner.key, owner.directory) | sections
+    owner.password = (owner.directory / "owner-password").read_text().strip()
+    files = {"bpci/answers.toml": tomli_w.dumps(answers).encode()}
+    return volume(owner.directory / "answers.img", "BPCI-SETUP", files)
 
 
 @dataclass(slots=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
 
-from image.boot import DEVELOPMENT_ANSWERS, complete
-from image.qemu import Hardware, Machine, overlay, volume
-from tests.infra.appliance import Appliance, Owner
+from image.qemu import Hardware, Machine, overlay
+from tests.infra.appliance import Appliance, Owner, medium_for
 
 pytestmark = [pytest.mark.infra, pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -54,11 +51,7 @@ class Lab:
 
 def make_lab(directory: Path, **disk: object) -> Lab:
     owner = Owner(directory)
-    answers = complete(tomllib.loads(DEVELOPMENT_ANSWERS.read_text()), owner.key, directory)
-    answers["disk"] = {"encrypt": True, **disk}
-    owner.password = (directory / "owner-password").read_text().strip()
-    medium = volume(directory / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": tomli_w.dumps(answers).encode()})
-    return Lab(directory, owner, medium)
+    return Lab(directory, owner, medium_for(owner, disk={"encrypt": True, **disk}))
 
 
 def is_nowhere(appliance: Appliance, key: str) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import tomllib
 from pathlib import Path
 
 import pytest
-import tomli_w
 
-from image.boot import DEVELOPMENT_ANSWERS, complete
-from image.qemu import Hardware, Machine, overlay, volume
-from tests.infra.appliance import Appliance, Owner
+from image.qemu import Hardware, Machine, overlay
+from tests.infra.appliance import Appliance, Owner, medium_for
 
 pytestmark = [pytest.mark.infra, pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -19,9 +16,7 @@ pytestmark = [pytest.mark.infra, pytest.mark.long, pytest.mark.timeout(3600)]
 def test_a_stick_installs_to_the_internal_disk_and_set_up_ends_there(lab: Path, image: Path) -> None:
     directory = lab / "installed"
     owner = Owner(directory)
-    answers = complete(tomllib.loads(DEVELOPMENT_ANSWERS.read_text()), owner.key, directory)
-    answers["disk"] = {"install_to": "bpci1"}
-    medium = volume(directory / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": tomli_w.dumps(answers).encode()})
+    medium = medium_for(owner, disk={"install_to": "bpci1"})
     stick = overlay(image, directory / "stick.qcow2")
     internal = directory / "internal.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(internal), "20G"], check=True)

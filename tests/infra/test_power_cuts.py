@@ -16,13 +16,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import tomli_w
 
 from bpci_node.primitives.derivation import derive_keys, new_phrase
 from bpci_node.primitives.keys import LocalSigner, did_of
-from image.boot import DEVELOPMENT_ANSWERS, complete
-from image.qemu import Machine, overlay, volume
-from tests.infra.appliance import Appliance, Owner
+from image.boot import DEVELOPMENT_ANSWERS
+from image.qemu import Machine, overlay
+from tests.infra.appliance import Appliance, Owner, medium_for
 from tests.infra.load import Load
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(3600)]
@@ -48,11 +47,9 @@ def test_cuts_during_set_up_end_in_a_machine_that_is_set_up(lab: Path, image: Pa
     points = chance(f"set-up {cuts}")
     directory = lab / f"cut-{cuts}-in-set-up"
     owner = Owner(directory)
-    answers = complete(tomllib.loads(DEVELOPMENT_ANSWERS.read_text()), owner.key, directory)
     phrase = new_phrase(points.randbytes(32))
-    answers["identity"] = {"mode": "restore", "phrase": phrase}
-    owner.password = (directory / "owner-password").read_text().strip()
-    medium = volume(directory / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": tomli_w.dumps(answers).encode()})
+    medium = medium_for(owner, identity={"mode": "restore", "phrase": phrase})
+    name = tomllib.loads(DEVELOPMENT_ANSWERS.read_text())["node"]["name"]
     machine = Machine(directory, [overlay(image, directory / "disk.qcow2", size="16G"), medium])
     appliance = Appliance(machine, owner)
     for step in sorted(points.choices(range(1, STEPS + 1), k=cuts)):
@@ -60,7 +57,7 @@ def test_cuts_during_set_up_end_in_a_machine_that_is_set_up(lab: Path, image: Pa
         def has_come(step: int = step) -> bool:
             """Whether set-up is at this step, or has ended; a machine that was set up shows its node's name."""
             begun = re.search(rf"\[setup\] {step}/|BPCI-SETUP-(DONE|FAILED)", machine.console.said())
-            return begun is not None or answers["node"]["name"] in machine.console.text()
+            return begun is not None or name in machine.console.text()
 
         with machine.running():
             machine.console.wait_until(has_come, f"step {step} of set-up", 1500)

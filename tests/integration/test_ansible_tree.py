@@ -33,7 +33,7 @@ def put(source: Path, target: Path, *options: str, mode: str = "0644") -> dict[s
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
     }
     command = [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", *options, play]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, umask=0o077, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)["plays"][0]["tasks"][0]["hosts"]["localhost"]
     return answer
@@ -41,7 +41,6 @@ def put(source: Path, target: Path, *options: str, mode: str = "0644") -> dict[s
 
 def test_a_tree_is_put_in_place_once(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
-    os.umask(0o077)
     first = put(source, target)
     assert first["changed"]
     assert sorted(first["paths"]) == [str(target / "deep/er/unit"), str(target / "run")]

@@ -16,15 +16,17 @@ import click
 
 from bpci_node.cli.node_config import NODE_CONFIG
 from bpci_node.cli.output import say
-from bpci_node.errors import BpciError, UsageError
+from bpci_node.cli.root import need_root
+from bpci_node.errors import BpciError
 
 DRAIN_SECONDS = 120
 UNITS = ("bpci-node", "bpci-*", "systemd-networkd", "chrony", "ssh")
 """Whose logs are offered by number; any other is typed."""
+FOR_OWNER = "this is for the owner"
 
 
 def _logs() -> int:
-    _need_root()
+    need_root(FOR_OWNER)
     for number, unit in enumerate(UNITS, start=1):
         say(f"{number}  {unit}")
     typed = click.prompt("Unit, by number or name; Enter for all", default="", show_default=False, err=True).strip()
@@ -73,7 +75,7 @@ def _places() -> int:
 
 
 def _support() -> int:
-    _need_root()
+    need_root(FOR_OWNER)
     home = Path.home()
     owner = os.environ.get("SUDO_USER", "")
     if owner:
@@ -118,7 +120,7 @@ ACTS: dict[str, Callable[[], int]] = {
 
 def _go_down(words: str, verb: str) -> int:
     """Let the node finish what is open, then let the machine go down."""
-    _need_root()
+    need_root(FOR_OWNER)
     if not click.confirm(f"Really {words} this machine?", err=True):
         return 1
     _drain()
@@ -151,8 +153,3 @@ def _call(*arguments: str) -> int:
 def _asked(question: str) -> str:
     answer: Any = click.prompt(question, default="", show_default=False, err=True)
     return str(answer).strip()
-
-
-def _need_root() -> None:
-    if os.geteuid() != 0:
-        raise UsageError("this is for the owner", code="usage.root", hint="Put sudo before it.")

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from bpci_node.cli.output import emit, fields, json_option, say
-from bpci_node.errors import HostError, UsageError
+from bpci_node.cli.root import need_root
+from bpci_node.errors import HostError
 from bpci_node.setup import encryption
 from bpci_node.setup.system import System
 
@@ -108,8 +109,7 @@ def recovery_key(*, yes: bool) -> None:
 
 def _require_encrypted() -> None:
     """Refuse what only root may do, and what needs an encrypted partition."""
-    if os.geteuid() != 0:
-        raise UsageError("the keys of the disk are root's", code="usage.root", hint="Put sudo before it.")
+    need_root("the keys of the disk are root's")
     state = encryption.state(SYSTEM)
     if state not in ("tpm", "recovery"):
         raise HostError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import click
@@ -10,6 +9,7 @@ import click
 from bpci_node.cli.machine_network import network
 from bpci_node.cli.machine_reset import reset
 from bpci_node.cli.output import emit, fields, json_option, say
+from bpci_node.cli.root import need_root
 from bpci_node.errors import UsageError
 
 
@@ -69,7 +69,7 @@ def keyboard(layout: str) -> None:
     from bpci_node.setup.machine import change_places, try_keyboard
     from bpci_node.setup.system import System
 
-    _need_root()
+    need_root()
     system = System()
     change_places(system, keymap=layout)
     try_keyboard(system, layout)
@@ -88,7 +88,7 @@ def timezone(zone: str) -> None:
     from bpci_node.setup.machine import change_places
     from bpci_node.setup.system import System
 
-    _need_root()
+    need_root()
     change_places(System(), timezone=zone)
     say(f"the time zone is {zone}")
 
@@ -111,7 +111,7 @@ def clock(moment: str | None, as_json: bool) -> int:  # noqa: FBT001 - click pas
 
     system = System()
     if moment is not None:
-        _need_root()
+        need_root()
         try:
             wanted = time.strptime(moment, "%Y-%m-%d %H:%M")
         except ValueError:
@@ -122,8 +122,3 @@ def clock(moment: str | None, as_json: bool) -> int:  # noqa: FBT001 - click pas
     data = {"v": 1, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "timezone": zone, "steered": steered}
     emit(data, as_json, lambda item: fields({name: str(value) for name, value in item.items() if name != "v"}))
     return 0 if steered else 1
-
-
-def _need_root() -> None:
-    if os.geteuid() != 0:
-        raise UsageError("this changes the machine, so it needs root", code="usage.root", hint="Put sudo before it.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.output import Progress, emit, json_option, say
+from bpci_node.cli.root import need_root
 from bpci_node.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def set_(*, yes: bool, **options: Any) -> None:
     from bpci_node.setup import plan, trial
     from bpci_node.setup.system import System
 
-    _need_root()
+    need_root()
     system = System()
     wanted = _wanted(system, options)
     say(plan.in_words(wanted))
@@ -142,7 +143,7 @@ def try_(*, seconds: int, no_wait: bool, **options: Any) -> int:
     from bpci_node.setup import interfaces, plan, trial
     from bpci_node.setup.system import System
 
-    _need_root()
+    need_root()
     system = System()
     wanted = _wanted(system, options)
     on = trial.begin(system, wanted, seconds)
@@ -181,7 +182,7 @@ def confirm() -> None:
     from bpci_node.setup import plan, trial
     from bpci_node.setup.system import System
 
-    _need_root()
+    need_root()
     say(f"kept: {plan.in_words(trial.confirm(System()))}")
 
 
@@ -196,7 +197,7 @@ def restore() -> None:
     from bpci_node.setup import trial
     from bpci_node.setup.system import System
 
-    _need_root()
+    need_root()
     was_on = trial.restore(System())
     say("the settings before are in force again" if was_on else "nothing was on trial")
 
@@ -256,8 +257,3 @@ def _passphrase(*, from_stdin: bool) -> str:
             "the Wi-Fi passphrase is missing", code="usage.call", hint="Give --passphrase-stdin, or --open."
         )
     return str(click.prompt("Wi-Fi passphrase", hide_input=True, err=True))
-
-
-def _need_root() -> None:
-    if os.geteuid() != 0:
-        raise UsageError("this changes the machine, so it needs root", code="usage.root", hint="Put sudo before it.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
 import click
 
 from bpci_node.cli.output import is_interactive, say
+from bpci_node.cli.root import need_root
 from bpci_node.errors import UsageError
 
 
@@ -35,10 +35,7 @@ def reset(*, mode: str | None, reboot: bool, yes: bool) -> int:
 
     if mode is None:
         raise UsageError("say what becomes of the data", code="usage.call", hint="--keep-data or --wipe")
-    if os.geteuid() != 0:
-        raise UsageError(
-            "a reset changes the machine, so it needs root", code="usage.root", hint="sudo bpci machine reset"
-        )
+    need_root("a reset changes the machine, so it needs root", hint="sudo bpci machine reset")
     system = System()
     if mode == "carry-out":
         done = resetting.carry_out(system)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bpci_node.cli.output import emit, fields, json_option, say
+from bpci_node.cli.root import need_root
 from bpci_node.errors import BpciError, UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def command(*, answers: Path | None, console: bool, plain: bool, dry_run: bool, 
     system = System()
     if answers is not None and dry_run:
         return _show_plan(system, answers, as_json=as_json)
-    if os.geteuid() != 0:
-        raise UsageError("set-up changes the machine, so it needs root", code="usage.root", hint="sudo bpci setup")
+    need_root("set-up changes the machine, so it needs root", hint="sudo bpci setup")
     if is_complete(system):
         if console:
             return 0

@@ -103,6 +103,16 @@ class SimulatedMachine:
             (self.root / "sys/class/net/wlan0" / name).mkdir(parents=True)
         (self.root / "sys/class/net/wlan0/carrier").write_text("0\n")
 
+    def add_tpm(self) -> None:
+        """Make it the appliance, with a TPM that can open its data."""
+        for name, text in {
+            "usr/share/bpci/appliance": "",
+            "sys/class/tpm/tpm0/tpm_version_major": "2\n",
+            "usr/lib/x86_64-linux-gnu/cryptsetup/libcryptsetup-token-systemd-tpm2.so": "",
+        }.items():
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name).write_text(text)
+
     def boot_from_stick(self, *disks: tuple[str, str, int]) -> None:
         """Make it the appliance, booted from a USB stick ``sda``, with internal disks (name, model, gigabytes)."""
         (self.root / "usr/share/bpci").mkdir(parents=True, exist_ok=True)

@@ -81,13 +81,7 @@ class Luks:
 @pytest.fixture
 def encrypted(machine: SimulatedMachine) -> SimulatedMachine:
     """An appliance with a TPM that may be encrypted."""
-    for name, text in {
-        "usr/share/bpci/appliance": "",
-        "sys/class/tpm/tpm0/tpm_version_major": "2\n",
-        "usr/lib/x86_64-linux-gnu/cryptsetup/libcryptsetup-token-systemd-tpm2.so": "",
-    }.items():
-        (machine.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (machine.root / name).write_text(text)
+    machine.add_tpm()
     return machine
 
 

@@ -15,14 +15,7 @@ MakeWizard = Callable[..., Wizard]
 
 @pytest.fixture(autouse=True)
 def appliance(machine: SimulatedMachine) -> None:
-    """Make the machine an appliance with a TPM."""
-    for name, text in {
-        "usr/share/bpci/appliance": "",
-        "sys/class/tpm/tpm0/tpm_version_major": "2\n",
-        "usr/lib/x86_64-linux-gnu/cryptsetup/libcryptsetup-token-systemd-tpm2.so": "",
-    }.items():
-        (machine.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (machine.root / name).write_text(text)
+    machine.add_tpm()
 
 
 async def to_disk(hands: Hands) -> None:
