@@ -32,12 +32,12 @@ image: dev ## build/image/out: the image to flash, qcow2, sums, manifest
 boot: image ## build the image and boot it to the wizard
 	@.venv/bin/python -m image.boot --target $(TARGET) $(if $(ANSWERS),--answers '$(ANSWERS)')
 
-test: image ## every test
-	@scripts/host-setup.sh check test
+test: dev ## every test; the image is built beside those that do without it
+	@scripts/host-setup.sh image check test
 	@.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder --max-worker-restart 2 -m 'not long' $(PYTEST_ARGS)
 
-test-long: image ## what takes too long for every change
-	@scripts/host-setup.sh check test long
+test-long: dev ## what takes too long for every change
+	@scripts/host-setup.sh image check test long
 	@.venv/bin/pytest -m long $(PYTEST_ARGS)
 
 devnet: dev ## a node on this machine, without a VM

@@ -36,8 +36,10 @@ mkdir -p "$cache" "$out"
 for program in packer ansible-playbook qemu-system-x86_64 mmdebstrap mcopy mkfs.vfat sfdisk mke2fs zstd rsync lynis oscap; do
   command -v $program >/dev/null || fail "$program is not installed" "make image installs what it needs"
 done
-exec 9>build/image/lock
-flock -n 9 || { say "another build is running: waiting for it"; flock 9; }
+alone() { # alone LOCK: wait until no other build is at this part; the lock goes with this script, or with the next one
+  exec 9>"build/image/$1"
+  flock -n 9 || { say "another build is running: waiting for it"; flock 9; }
+}
 
 build_base() { image/base.sh "$target" "$1"; }
 build_seed() { image/seed.sh "$base/root" "$wheelhouse" "$1"; }
@@ -70,7 +72,9 @@ provision() { # provision DIR
 
 build_image() { image/finish.sh "$target" "$machine/machine/disk.qcow2" "$wheelhouse" "$version" "$seed/build-key" "$1"; }
 
+# The base has a lock of its own: who needs that alone, the tests of native machines do, has not to wait for an image.
 if [ "$target" = debian-12 ]; then
+  alone base.lock
   stage "base-$target" "$(key_of "$target" "$(image/base.sh --sources "$target")" \
     "$(digest_of image/base.sh "image/packages/$target.txt" image/dpkg.cfg image/rootfs/etc/kernel-img.conf)")" build_base
   base=$result
@@ -80,6 +84,7 @@ if [ "$target" = debian-12 ]; then
   fi
 fi
 
+alone lock
 say "gathering the node's wheels"
 wheelhouse=$repository/build/image/wheelhouse
 scripts/wheelhouse.sh "$wheelhouse"

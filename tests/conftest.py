@@ -21,6 +21,8 @@ EMULATED = (
     "test_wrong_clock.py",
 )
 PROCESSES = {
+    # Of the emulated machines the one that is set up apart, so that two processes have as much to do.
+    "tests/infra/test_power_cuts.py::test_cuts_during_set_up": "emulated machine that is set up",
     **{f"tests/infra/{name}": "emulated machines" for name in EMULATED},
     "tests/infra/": "native machines",
     "tests/integration/": "networks",

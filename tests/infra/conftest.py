@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +37,19 @@ class Registry:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Path:
-    """An empty directory for machines; what is left in it after a failure is the evidence."""
-    shutil.rmtree(LAB, ignore_errors=True)
-    LAB.mkdir(parents=True)
-    return LAB
+def lab(worker_id: str) -> Path:
+    """An empty directory for the machines of this process; what is left in it after a failure is the evidence."""
+    directory = LAB / worker_id
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
 
 
 @pytest.fixture(scope="session")
-def image() -> Path:
+def image(pytestconfig: pytest.Config) -> Path:
+    """The image of this tree, built if it is not there; the build's progress goes to the terminal."""
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        subprocess.run([ROOT / "image" / "build.sh"], check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
     return built_image("debian-12")
 
 

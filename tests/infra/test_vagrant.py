@@ -1,4 +1,4 @@
-"""``vagrant up`` by libvirt's qemu driver, with the box that the image build makes; its log stays in build/lab."""
+"""``vagrant up`` by libvirt's qemu driver, with the image's box; what it said stays in build/lab/master."""
 
 from __future__ import annotations
 
