@@ -21,7 +21,7 @@ from typing import Any
 
 import tomli_w
 
-from image.qemu import Hardware, Machine, MachineError, free_port, overlay, volume
+from image.qemu import Hardware, Machine, MachineError, acceleration, free_port, overlay, volume
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "build" / "boot"
@@ -43,11 +43,15 @@ def main() -> int:
     if options.answers is None and sys.stdin.isatty() and sys.stdout.isatty():
         return interactive(disk)
     try:
-        return unattended(disk, options.answers or DEVELOPMENT_ANSWERS)
+        seconds = unattended(disk, options.answers or DEVELOPMENT_ANSWERS)
     except (MachineError, subprocess.SubprocessError) as error:
         print(f"error: {error}", file=sys.stderr)
         print(f"hint: the console log is {DIRECTORY / 'console.log'}", file=sys.stderr)
         return 1
+    figures = {"v": 1, "accelerator": acceleration()[1].split(",")[0], "seconds": seconds}
+    built_image(options.target).with_suffix(".boot.json").write_text(json.dumps(figures, indent=2) + "\n")
+    _say("done")
+    return 0
 
 
 def built_image(target: str) -> Path:
@@ -76,16 +80,21 @@ def interactive(disk: Path) -> int:
     return machine.wait()
 
 
-def unattended(disk: Path, answers: Path) -> int:
-    """Go through set-up with answers, replay, seal, verify, and switch the machine off."""
+def unattended(disk: Path, answers: Path) -> dict[str, float]:
+    """Go through set-up with answers, replay, seal, verify, and switch the machine off.
+
+    Returns:
+        Seconds from power-on to the beginning of set-up, from there to its end, and to the first bundle.
+    """
     key = DIRECTORY / "owner-key"
     contents = complete(tomllib.loads(answers.read_text()), key, DIRECTORY)
     medium = volume(DIRECTORY / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": tomli_w.dumps(contents).encode()})
     machine = Machine(DIRECTORY, [disk, medium], Hardware())
     _say("booting; the console log is build/boot/console.log")
     with machine.running():
-        done = _wait_for_setup(machine)
-        _say(f"set up after {time.monotonic() - machine.started:.0f} s")
+        begun, done = _wait_for_setup(machine)
+        ended = time.monotonic()
+        _say(f"set up after {ended - machine.started:.0f} s")
         for name, value in done.items():
             print(f"    {name}: {value if isinstance(value, str) else json.dumps(value)}")
         url = f"http://127.0.0.1:{machine.ports[8545]}"
@@ -98,10 +107,15 @@ def unattended(disk: Path, answers: Path) -> int:
         replay = _bpci("mempool", "replay", *map(str, BLOCKS), "--node", url, "--batch", "16", "--json")
         print(f"    {json.dumps(replay)}")
         _seal_and_verify(machine, owner, key, done)
+        sealed = time.monotonic()
         _say("switching off")
         machine.power_off()
-    _say("done")
-    return 0
+    moments = {
+        "power_on_to_set_up": begun - machine.started,
+        "set_up": ended - begun,
+        "set_up_to_bundle": sealed - begun,
+    }
+    return {name: round(value, 1) for name, value in moments.items()}
 
 
 def _seal_and_verify(machine: Machine, owner: str, key: Path, done: dict[str, Any]) -> None:
@@ -116,13 +130,17 @@ def _seal_and_verify(machine: Machine, owner: str, key: Path, done: dict[str, An
     print(f"    {json.dumps(verified)}")
 
 
-def _wait_for_setup(machine: Machine) -> dict[str, Any]:
+def _wait_for_setup(machine: Machine) -> tuple[float, dict[str, Any]]:
+    """Return when set-up began, by the monotonic clock, and what it said at its end."""
     console = machine.console
     steps: list[str] = []
+    begun = 0.0
 
     def ended() -> re.Match[str] | None:
+        nonlocal begun
         said = console.said()
         for line in re.findall(r"^\[setup\] (.*?)\r?$", said, re.MULTILINE)[len(steps) :]:
+            begun = begun or time.monotonic()
             steps.append(line)
             print(f"    {line}", flush=True)
         return re.search(r"BPCI-SETUP-(DONE|FAILED) (\{.*\})\r?\n", said)
@@ -131,7 +149,7 @@ def _wait_for_setup(machine: Machine) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(match[2])
     if match[1] == "FAILED":
         raise MachineError(f"set-up failed: {result.get('message')} ({result.get('hint', 'no hint')})")
-    return result
+    return begun, result
 
 
 def complete(answers: dict[str, Any], key: Path, directory: Path) -> dict[str, Any]:

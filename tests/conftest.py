@@ -14,6 +14,7 @@ settings.load_profile("any machine")
 EMULATED = (
     "test_appliance.py",
     "test_disk_encryption.py",
+    "test_hardening_live.py",
     "test_install.py",
     "test_machines.py",
     "test_power_cuts.py",

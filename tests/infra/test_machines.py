@@ -15,7 +15,7 @@ import pytest
 import tomli_w
 
 from image.boot import DIRECTORY as BOOT
-from image.boot import ROOT
+from image.boot import ROOT, built_image
 from image.qemu import Console, Hardware, Machine, overlay, ssh_options, volume
 from tests.infra.appliance import Appliance, Owner
 
@@ -74,6 +74,8 @@ def test_make_boot_goes_unattended_to_a_bundle_that_is_verified_outside(unattend
     assert unattended.rstrip().endswith("done")
     assert re.search(r"addresses: .*\d+\.\d+\.\d+\.\d+", unattended)
     assert re.search(r"hardware: .*(pass|warn)", unattended)
+    figures = json.loads(built_image("debian-12").with_suffix(".boot.json").read_text())
+    assert 0 < figures["seconds"]["set_up"] < figures["seconds"]["set_up_to_bundle"]
 
 
 def test_the_machine_starts_with_secure_boot_on(secure: Appliance) -> None:
