@@ -24,7 +24,7 @@ from bpci_node.errors import BpciError, FormatError, NotFoundError, RefusedError
 from bpci_node.primitives import codec
 from bpci_node.primitives.fields import Fields
 from bpci_node.runtime.auction_config import ValidatorSection
-from bpci_node.runtime.auction_frame import find_committee, frame_of, keys_of
+from bpci_node.runtime.auction_frame import find_committee, frame_of, is_draw_known, keys_of, seats_ahead
 from bpci_node.runtime.auction_keys import AuctionKeys, load_auction_keys
 from bpci_node.runtime.auction_messages import blob_of, key_of
 from bpci_node.runtime.auction_peers import Answer
@@ -78,7 +78,7 @@ class AuctionDuties:
         self.pool = PublicPool(node.pools, node.store.writer.submit)
         self.runs: dict[int, EpochRun] = {}
         self.chains: dict[str, TargetChain] = {}
-        self._drawn = 0
+        self._drawn = self._ticket = 0
         self.settled = 0
         """Commands of settlement that the ledger has taken since the start."""
         for stored in self.journal.latest_final():
@@ -107,6 +107,7 @@ class AuctionDuties:
             value=self.value,
             commits_per_second=node.config.auction.commits_per_second,
             follow=self._follow_now,
+            is_closed=lambda: node.drain.is_closed,
         )
         self._pruned = 0
         self._is_new = True
@@ -166,8 +167,6 @@ class AuctionDuties:
         await self._begin_runs()
         for run in list(self.runs.values()):
             run.follow_halt()
-            if run.coordinator is not None:
-                run.coordinator.is_closed = self._node.drain.is_closed
         now = load_epochs(self._state()).number_at(self.clock.now_us() // 1000)
         if now > self._pruned:
             self._pruned = now
@@ -192,6 +191,8 @@ class AuctionDuties:
         wanted = epochs.number_at(now_ms) + 1
         if self._node.drain.is_draining or wanted <= self._drawn or epochs.is_drawn(wanted, now_ms):
             return
+        # From here on a ticket of this validator may be in, whatever becomes of the answer.
+        self._ticket = wanted
         await self._node.guard.activate()
         # The seed takes in the last tickets of the draw before: it is known when their block is here.
         await asyncio.to_thread(self._follow_now)
@@ -204,6 +205,7 @@ class AuctionDuties:
                 self._drawn = wanted
                 return
             if error.code in ("auction.not_eligible", "auction.draw_time"):
+                self._ticket = 0
                 self._drawn = wanted if error.code == "auction.not_eligible" else self._drawn
                 return
             raise
@@ -221,9 +223,7 @@ class AuctionDuties:
         # Who comes back a moment after an epoch's end has its last windows to see to.
         is_ending = now_us < epochs.begins_ms(number) * 1000 + LINGER_US
         wanted = [number - 1, number] if is_ending and self._is_new else [number]
-        closed_us = epochs.tickets_close_ms(number) * 1000
-        # A block of the last moment may still be on its way here.
-        if now_us >= closed_us + (epochs.begins_ms(number + 1) * 1000 - closed_us) // 2:
+        if is_draw_known(epochs, number, now_us):
             wanted.append(number + 1)
         for epoch in wanted:
             if epoch not in self.runs and epoch > 0:
@@ -235,6 +235,11 @@ class AuctionDuties:
         if self._is_new:
             self._is_new = False
             await self._end_old_windows(state, number)
+
+    def seats(self) -> list[int]:
+        """Return the epochs in which this validator serves, or may have to because its ticket may be in."""
+        coming = seats_ahead(self._state(), self._node.account, self.clock.now_us(), ticket=self._ticket)
+        return sorted(coming | self.runs.keys())
 
     async def _end_old_windows(self, state: State, number: int) -> None:
         """Say of windows that this validator coordinated, and can't bring to their end any more, that they are void."""

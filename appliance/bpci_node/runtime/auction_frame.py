@@ -11,7 +11,7 @@ from bpci_node.auction.outcome_list import Stake
 from bpci_node.chain.account import load_account
 from bpci_node.chain.committee import Committee
 from bpci_node.chain.draw import committee_of
-from bpci_node.chain.epochs import load_epochs
+from bpci_node.chain.epochs import Epochs, load_epochs
 from bpci_node.chain.forfeits import offences_before
 from bpci_node.chain.guardians import load_parameter
 from bpci_node.chain.state import State
@@ -53,6 +53,28 @@ def find_committee(state: State, number: int) -> Committee | None:
         return committee_of(state, number)
     except NotFoundError:
         return None
+
+
+def is_draw_known(epochs: Epochs, number: int, now_us: int) -> bool:
+    """Say in an epoch whether the draw for the next one is over, and its last block has had time to come here."""
+    closed_us = epochs.tickets_close_ms(number) * 1000
+    return now_us >= closed_us + (epochs.begins_ms(number + 1) * 1000 - closed_us) // 2
+
+
+def seats_ahead(state: State, account: str, now_us: int, *, ticket: int) -> set[int]:
+    """Return in which of this epoch and the next one an account has a seat, or may come to have one.
+
+    Args:
+        now_us: ledger time.
+        ticket: the last epoch for which it may have drawn, 0 for none: its ticket may be in a block that is not here.
+    """
+    epochs = load_epochs(state)
+    number = epochs.number_at(now_us // 1000)
+    committees = {epoch: find_committee(state, epoch) for epoch in (number, number + 1)}
+    found = {epoch for epoch, item in committees.items() if item is not None and item.number_of(account) is not None}
+    if ticket == number + 1 and not is_draw_known(epochs, number, now_us):
+        found.add(ticket)
+    return found
 
 
 def keys_of(state: State, account: str) -> tuple[bytes, ...]:

@@ -66,6 +66,7 @@ class Coordinator:
         next_committee: Callable[[], Committee | None],
         on_final: OnFinal,
         has_predecessor: bool,
+        is_closed: Callable[[], bool],
     ) -> None:
         """Begin an epoch.
 
@@ -77,6 +78,7 @@ class Coordinator:
             lines: of the epoch; what the ledger has reserved is open.
             next_committee: of the next epoch, ``None`` while it is not known.
             has_predecessor: whether the epoch before had a committee, whose last headers come before the first here.
+            is_closed: whether the node is about to be stopped, so that no window is opened any more.
         """
         self.epoch = epoch
         self.book: CoordinatorBook[Certificate] = CoordinatorBook(epoch, keys.node.public_key, capacity, lines)
@@ -103,8 +105,9 @@ class Coordinator:
         self._running: set[asyncio.Task[None]] = set()
         self.voids = 0
         """Windows that ended as void since this epoch began here."""
-        self.is_closed = False
-        """Whether the node is about to be stopped, so that no window is opened any more."""
+        self.taking = 0
+        """Batches of commits that are being taken in, and not all in the journal yet."""
+        self._is_closed = is_closed
 
     def restore(self) -> None:
         """Take up what the journal has of this epoch, before :meth:`run`; the lines are open by now.
@@ -146,7 +149,7 @@ class Coordinator:
         Raises:
             RefusedError: the node is about to be restarted (``seat.draining``).
         """
-        if self.is_closed:
+        if self._is_closed():
             raise RefusedError(
                 "the coordinator is about to be restarted and opens no more windows",
                 code="seat.draining",
@@ -160,7 +163,13 @@ class Coordinator:
             BpciError: not a batch of commits.
         """
         self.require_open()
-        commits = decode_commits(batch)
+        self.taking += 1
+        try:
+            return await self._take(decode_commits(batch))
+        finally:
+            self.taking -= 1
+
+    async def _take(self, commits: list[Commit]) -> list[bytes | BpciError]:
         now = self._clock.now_us()
         results: list[bytes | BpciError] = [b""] * len(commits)
         checked: list[tuple[int, Commit]] = []
@@ -251,7 +260,7 @@ class Coordinator:
         """
         now = self._clock.now_us()
         if (
-            self.is_closed
+            self._is_closed()
             or target not in self.epoch.terms
             or now < self._wanted_us.get(target, 0)
             or now >= self.epoch.ends_us

@@ -1,8 +1,8 @@
 """Before a restart that was planned: the node takes no new part in auctions, and says when its part has ended.
 
-It serves the seats that it was drawn for, since nobody can stand in for it, and draws no lots for new ones. A while
-before the deadline it closes: no commits, lines or windows any more, so that those that are open end in time. A restart
-of the process forgets it all.
+It serves the seats that it was drawn for, or may be drawn for by a ticket that is in, since nobody can stand in for it,
+and draws no lots for new ones. A while before the deadline it closes: no commits, lines or windows any more, so that
+those that are open end in time. A restart of the process forgets it all.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bpci_node.auction.window import MAX_AHEAD_US
+from bpci_node.chain.target_terms import MAX_PHASE_MS
 from bpci_node.store.auction_journal import CERTIFIED, OPEN, PROPOSED
 
 if TYPE_CHECKING:
     from bpci_node.runtime.auction_duties import AuctionDuties
 
-CLOSING_MS = 15_000
-"""Before the deadline no window is opened any more: the longest takes some seconds to its final header."""
+CLOSING_MS = MAX_AHEAD_US // 1000 + 2 * MAX_PHASE_MS + 5_000
+"""Before the deadline no window is opened any more: the one that opens last has the longest phases, and is settled."""
 MAX_SECONDS = 86_400
 
 
@@ -50,24 +52,28 @@ class Drain:
         self.deadline_ms = None
 
     async def status(self, auction: AuctionDuties | None) -> dict[str, Any]:
-        """Say how far it is: seats that are served still, windows that are open, what is owed to the ledger.
+        """Say how far it is: seats that are served still, windows without a bundle, what is owed to the ledger.
 
         Raises:
             StorageError: the auction's journal can't be read.
         """
         seats: list[int] = []
-        windows = owed = 0
+        # The order matters: what is under way comes to the journal, and goes on from stage to stage, while it is read.
+        is_closed = self.is_closed
+        taking = windows = owed = 0
         if auction is not None:
-            seats = sorted(auction.runs)
-            led = {number for number, run in auction.runs.items() if run.coordinator is not None}
+            seats = auction.seats()
+            led = {number: run.coordinator for number, run in auction.runs.items() if run.coordinator is not None}
+            taking = sum(coordinator.taking for coordinator in led.values())
             stored = await asyncio.to_thread(auction.journal.windows, OPEN, CERTIFIED, PROPOSED)
+            stored += await asyncio.to_thread(auction.journal.incomplete)
             windows = sum(1 for window in stored if window.epoch in led)
             owed = len(await asyncio.to_thread(auction.journal.owed))
-        is_over = not windows and not owed and (not seats or self.is_closed)
+        is_over = not taking and not windows and not owed and (not seats or is_closed)
         return {
             "draining": self.is_draining,
             "deadline_ms": self.deadline_ms,
-            "closed": self.is_closed,
+            "closed": is_closed,
             "seats": seats,
             "windows": windows,
             "owed": owed,

@@ -46,6 +46,8 @@ class Shared:
     commits_per_second: int
     follow: Callable[[], None]
     """Takes what the ledger has come to; not for the event loop."""
+    is_closed: Callable[[], bool]
+    """Whether the node is about to be stopped, so that no window is opened any more."""
 
     @property
     def state(self) -> State:
@@ -136,6 +138,7 @@ class EpochRun:
                 next_committee=self._next_committee,
                 on_final=on_final,
                 has_predecessor=find_committee(self._state, epoch.number - 1) is not None,
+                is_closed=shared.is_closed,
             )
             self.notary.on_wanted = coordinator.want
             self.coordinator = coordinator

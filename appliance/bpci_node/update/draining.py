@@ -17,7 +17,7 @@ def drain(config: NodeConfig | None, seconds: int, tell: Callable[[str], None]) 
     """Let the node take nothing new, and wait until its part in the auctions has ended; tell whether it has.
 
     A node that can't be asked, or takes longer than ``seconds``, is not waited for: what is certified by then is in its
-    journal, and taken up at its next start.
+    journal, and taken up at its next start. If somebody interrupts the waiting, it takes part again.
     """
     if config is None:
         return True
@@ -35,6 +35,9 @@ def drain(config: NodeConfig | None, seconds: int, tell: Callable[[str], None]) 
     except BpciError as error:
         tell(f"the node can't be asked to end its auctions: {error.message}")
         return False
+    except KeyboardInterrupt:
+        resume(config)
+        raise
     return True
 
 

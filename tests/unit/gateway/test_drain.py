@@ -1,11 +1,16 @@
 """Draining over the owner's socket."""
 
+import signal
+import threading
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bpci_node.errors import FormatError
 from bpci_node.network.owner_client import OwnerClient
+from bpci_node.update.draining import drain
 
 
 def test_the_owner_lets_a_node_drain_and_takes_it_back(serve: Any) -> None:
@@ -27,3 +32,24 @@ def test_the_owner_lets_a_node_drain_and_takes_it_back(serve: Any) -> None:
         with pytest.raises(FormatError):
             owner.drain(-1)
     assert served.http.post("/owner/drain", json={"seconds": 1}).status_code == 404  # nobody else may
+
+
+def test_whoever_stops_waiting_for_the_auctions_lets_the_node_take_part_again(serve: Any) -> None:
+    served, told = serve("waited"), list[str]()
+    journal = SimpleNamespace(windows=lambda *_: [], incomplete=list, owed=list)
+    served.node.auction = SimpleNamespace(runs={}, journal=journal, seats=lambda: [5])
+
+    def interrupt() -> None:
+        while not served.node.drain.is_draining:
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    with pytest.raises(KeyboardInterrupt):
+        drain(served.node.config, 60, told.append)
+    waiting.join()
+    assert not served.node.drain.is_draining
+    served.node.auction = None
+    assert drain(served.node.config, 60, told.append)
+    assert told == ["letting the auctions end"] * 2

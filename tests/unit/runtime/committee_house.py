@@ -60,6 +60,7 @@ class House:
         self.known = 20
         self.following: Committee | None = None
         self.is_completing = True
+        self.is_closed = False
         self.finished: list[tuple[Sealed, Certificate]] = []
         self._home = home
         self.stores: dict[int, Store] = {}
@@ -141,6 +142,7 @@ class House:
             next_committee=lambda: self.following,
             on_final=self.finish,
             has_predecessor=False,
+            is_closed=lambda: self.is_closed,
         )
         self.coordinator.restore()
         self.notaries[0].on_wanted = self.coordinator.want

@@ -15,11 +15,12 @@ from bpci_node.auction.commit import encode_commits, sign_commit
 from bpci_node.auction.header import AuctionHeader
 from bpci_node.auction.verify_auction import verify_auction
 from bpci_node.auction.window import WindowId
+from bpci_node.errors import BpciError, RefusedError
 from bpci_node.mempool.classes import EntryType
 from bpci_node.mempool.native import sign_native
 from bpci_node.primitives import codec
 from bpci_node.runtime.auction_value import value_of
-from bpci_node.store.auction_journal import CERTIFIED, FINAL, PROPOSED, VOID
+from bpci_node.store.auction_journal import CERTIFIED, FINAL, OPEN, PROPOSED, VOID
 from tests.unit.auction.scene import LEDGER_ID, TARGET, WINDOW, Bid, account, bid, bidder
 from tests.unit.runtime.committee_house import COMMITTEE, House
 
@@ -253,3 +254,40 @@ def test_play_needs_no_bond_moves_nothing_and_is_recorded(tmp_path: Path, monkey
         assert codec.decode(record)["revenue"] == 600
     finally:
         house.close()
+
+
+def test_a_coordinator_that_closes_opens_nothing_and_counts_what_it_is_taking_in_until_it_is_kept(house: House) -> None:
+    batch, later = (encode_commits([bid(number, fee=60 + number).commit]) for number in (1, 2))
+
+    async def run() -> None:
+        house.at(WINDOW, "commit")
+        taken = asyncio.create_task(house.coordinator.commit(batch))
+        await asyncio.sleep(0)
+        house.is_closed = True
+        # What came before is under way, and has its receipt from then on when it is in the journal.
+        assert (house.coordinator.taking, house.journals[0].windows(OPEN)) == (1, [])
+        (receipt,) = await taken
+        assert isinstance(receipt, bytes)
+        assert (house.coordinator.taking, len(house.journals[0].windows(OPEN))) == (0, 1)
+        for call in (house.coordinator.commit(later), house.coordinator.commit(b"\xff")):
+            with pytest.raises(RefusedError) as caught:
+                await call
+            assert caught.value.code == "seat.draining"
+        house.is_closed = False
+        with pytest.raises(BpciError):
+            await house.coordinator.commit(b"\xff")
+        assert house.coordinator.taking == 0
+        assert isinstance((await house.coordinator.commit(later))[0], bytes)
+
+    asyncio.run(run())
+    assert len(house.journals[0].commits(house.stored().key)) == 2
+
+
+def test_a_coordinator_that_closes_opens_no_window_for_entries_that_wait(house: House) -> None:
+    house.is_closed = True
+    house.at(WINDOW, "commit")
+    house.coordinator.want(TARGET)
+    assert house.coordinator.book.open_windows() == []
+    house.is_closed = False
+    house.coordinator.want(TARGET)
+    assert len(house.coordinator.book.open_windows()) == 1
