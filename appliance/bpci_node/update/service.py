@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from bpci_node.errors import HostError
 from bpci_node.host.units import read_properties
@@ -12,6 +14,8 @@ _ANSWER_SECONDS = 30.0
 """How long the service manager may take for an answer of its own."""
 _STOP_SECONDS = 120.0
 """How long a node may take to finish what it accepted; its unit allows 30."""
+_GROUPS = Path("/proc/self/cgroup")
+_SERVICE = re.compile(r"/([^/]+\.service)(?=/|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Service:
     def start(self, seconds: float) -> str:
         """Start it, and wait until it says that it is ready; return why it is not, or nothing.
 
+        Within a unit that comes before it, as at boot, nobody can wait: it starts when that unit has ended.
+
         Raises:
             HostError: the service manager does not answer (``update.service``).
         """
@@ -76,14 +82,20 @@ class Service:
     def _bring_up(self, verb: str, seconds: float) -> str:
         # What failed before does not count against the new start.
         self._run(["reset-failed", self.unit], _ANSWER_SECONDS)
+        options = ["--no-block"] if self._comes_after_this() else []
         try:
-            done = self._call([verb, self.unit], seconds)
+            done = self._call([verb, *options, self.unit], seconds)
         except subprocess.TimeoutExpired:
             return f"it was not ready after {seconds:.0f} seconds"
         if done.returncode == 0:
             return ""
         condition = self.condition()
         return f"it did not start: {condition.result or condition.active}"
+
+    def _comes_after_this(self) -> bool:
+        """Tell whether the service manager starts the unit only when the one in which this process runs has ended."""
+        found = read_properties(self._run(["show", "--property=After", self.unit], _ANSWER_SECONDS).stdout)
+        return not own_services().isdisjoint(found.get("After", "").split())
 
     def stop(self) -> None:
         """Stop it, and wait until it has ended.
@@ -106,6 +118,17 @@ class Service:
             return subprocess.run(["systemctl", *arguments], capture_output=True, timeout=seconds, check=False)
         except OSError as error:
             raise _silent(f"systemctl can't be run: {error.strerror}") from error
+
+
+def own_services() -> set[str]:
+    """Return the services in which this process runs, as the names of its control groups have them.
+
+    Source: cgroups(7), "/proc files"; systemd.resource-control(5).
+    """
+    try:
+        return set(_SERVICE.findall(_GROUPS.read_text(errors="replace")))
+    except OSError:
+        return set()
 
 
 def _silent(message: str) -> HostError:
