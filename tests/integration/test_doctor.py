@@ -72,6 +72,11 @@ def test_a_fix_asks_first_and_says_what_it_would_do(start: Callable[..., Any], b
     node = start()
     (node.home / "node.key").chmod(0o640)
     configured = ("--config", node.home / "node.toml")
+    planned = bpci("doctor", "keys", "--plan", *configured)
+    assert planned.returncode == 1
+    assert f"chmod 0600 {node.home / 'node.key'}" in planned.stderr
+    assert "left as it is" in planned.stdout
+    assert bpci("doctor", "--plan", "--fix", *configured).returncode == 2
     refused = bpci("doctor", "keys", "--fix", *configured, input="n\n")
     assert refused.returncode == 1
     assert f"chmod 0600 {node.home / 'node.key'}" in refused.stderr

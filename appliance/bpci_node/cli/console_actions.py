@@ -14,14 +14,10 @@ from typing import Any
 
 import click
 
-from bpci_node.cli.node_config import NODE_CONFIG
 from bpci_node.cli.output import say
 from bpci_node.cli.root import need_root
-from bpci_node.errors import BpciError
+from bpci_node.setup.acts.request import UNITS
 
-DRAIN_SECONDS = 120
-UNITS = ("bpci-node", "bpci-*", "systemd-networkd", "chrony", "ssh")
-"""Whose logs are offered by number; any other is typed."""
 FOR_OWNER = "this is for the owner"
 
 
@@ -90,11 +86,11 @@ def _support() -> int:
 
 
 def _restart() -> int:
-    return _go_down("restart", "reboot")
+    return _call("machine", "restart")
 
 
 def _poweroff() -> int:
-    return _go_down("power off", "poweroff")
+    return _call("machine", "poweroff")
 
 
 def _reset() -> int:
@@ -116,27 +112,6 @@ ACTS: dict[str, Callable[[], int]] = {
     "poweroff": _poweroff,
     "reset": _reset,
 }
-
-
-def _go_down(words: str, verb: str) -> int:
-    """Let the node finish what is open, then let the machine go down."""
-    need_root(FOR_OWNER)
-    if not click.confirm(f"Really {words} this machine?", err=True):
-        return 1
-    _drain()
-    done = subprocess.run(["systemctl", verb], check=False)
-    return 0 if done.returncode == 0 else 3
-
-
-def _drain() -> None:
-    """Ask the node to finish what it has open; one that can't, or that does not answer, is not waited for."""
-    from bpci_node.runtime.config import load
-    from bpci_node.update.draining import drain
-
-    try:
-        drain(load(NODE_CONFIG), DRAIN_SECONDS, say)
-    except BpciError as error:
-        say(f"not drained: {error.message}")
 
 
 def _call(*arguments: str) -> int:

@@ -29,9 +29,10 @@ _WIDTH = 78
     help="The node's configuration; this machine's, or the devnet's in its default place.",
 )
 @click.option("--fix", is_flag=True, help="Repair what can be repaired, after saying how and asking.")
+@click.option("--plan", is_flag=True, help="Say how --fix would repair it, and do nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def command(*, checks: tuple[str, ...], config: Path | None, fix: bool, yes: bool, as_json: bool) -> int:
+def command(*, checks: tuple[str, ...], config: Path | None, fix: bool, plan: bool, yes: bool, as_json: bool) -> int:
     """Find what is wrong on this machine: what it is, what it means, what to do next.
 
     With --fix it says what it will do to each thing and asks; with --json it asks nothing, so --yes is needed. Damaged
@@ -46,6 +47,7 @@ def command(*, checks: tuple[str, ...], config: Path | None, fix: bool, yes: boo
     \b
     Examples:
       sudo bpci doctor
+      sudo bpci doctor --plan
       sudo bpci doctor --fix
       bpci doctor disk clock --json
       sudo bpci doctor database --fix --yes
@@ -55,6 +57,8 @@ def command(*, checks: tuple[str, ...], config: Path | None, fix: bool, yes: boo
 
     if yes and not fix:
         raise UsageError("--yes goes with --fix", code="usage.call")
+    if plan and fix:
+        raise UsageError("give either --plan or --fix", code="usage.call")
     if fix and as_json and not yes:
         raise UsageError("with --json nothing is asked", code="usage.call", hint="Give --yes as well.")
     chosen = choose(EXAMINATIONS, checks)
@@ -64,10 +68,12 @@ def command(*, checks: tuple[str, ...], config: Path | None, fix: bool, yes: boo
     if fix:
         if not as_json:
             say(_render(document))
-        document["repairs"] = repairs = _repair(path, chosen, results, is_agreed=yes)
+        document["repairs"] = repairs = _repair(path, chosen, results, answer=yes or None)
         if any(item["state"] in ("done", "failed") for item in repairs):
             results = _visit(_patient(path), chosen)
         document |= as_document(results)
+    if plan:
+        document["repairs"] = _repair(path, chosen, results, answer=False)
     emit(document, as_json, _render)
     if any(item["state"] == "failed" for item in document.get("repairs", [])):
         return 1
@@ -102,16 +108,22 @@ def _visit(patient: Patient, chosen: list[Examination]) -> list[Result]:
         progress.finish()
 
 
-def _repair(path: Path, chosen: list[Examination], results: list[Result], *, is_agreed: bool) -> list[dict[str, Any]]:
-    """Carry out the repairs that there are, each on the patient as it is by then."""
+def _repair(
+    path: Path, chosen: list[Examination], results: list[Result], *, answer: bool | None
+) -> list[dict[str, Any]]:
+    """Carry out the repairs that there are, each on the patient as it is by then.
+
+    Args:
+        answer: to the question whether to do it; ``None`` asks.
+    """
     return [
-        _repair_one(_patient(path), examination, issue, is_agreed=is_agreed)
+        _repair_one(_patient(path), examination, issue, answer=answer)
         for examination, result in zip(chosen, results, strict=True)
         for issue in result.issues
     ]
 
 
-def _repair_one(patient: Patient, examination: Examination, issue: Issue, *, is_agreed: bool) -> dict[str, Any]:
+def _repair_one(patient: Patient, examination: Examination, issue: Issue, *, answer: bool | None) -> dict[str, Any]:
     report: dict[str, Any] = {
         "code": issue.code,
         "subject": issue.subject,
@@ -128,7 +140,7 @@ def _repair_one(patient: Patient, examination: Examination, issue: Issue, *, is_
         say(f"{issue.code} {issue.subject}".rstrip() + ": this would be done")
         for step in plan:
             say(f"  - {step}")
-        if not is_agreed and not click.confirm("Do it?", err=True):
+        if not (click.confirm("Do it?", err=True) if answer is None else answer):
             return report | {"state": "declined"}
         report["outcome"] = repair.carry_out(patient, issue).as_map()
     except BpciError as error:

@@ -6,7 +6,9 @@ import time
 
 import click
 
+from bpci_node.cli.machine_act import act
 from bpci_node.cli.machine_network import network
+from bpci_node.cli.machine_power import poweroff, restart
 from bpci_node.cli.machine_reset import reset
 from bpci_node.cli.output import emit, fields, json_option, say
 from bpci_node.cli.root import need_root
@@ -15,11 +17,14 @@ from bpci_node.errors import UsageError
 
 @click.group("machine")
 def command() -> None:
-    """See and change the machine's settings: network, keyboard, time zone, clock; reset it."""
+    """See and change the machine's settings: network, keyboard, time zone, clock; restart and reset it."""
 
 
 command.add_command(network)
 command.add_command(reset)
+command.add_command(restart)
+command.add_command(poweroff)
+command.add_command(act)
 
 
 @command.command("apply")
