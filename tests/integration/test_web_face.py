@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,15 @@ import uvicorn
 
 from bpci_node.gateway.web.app import WebFace, web_app
 from bpci_node.gateway.web.desk import Desk
+from bpci_node.gateway.web.helper import MachineHelper
 from bpci_node.gateway.web.pages import Pages
 from bpci_node.gateway.web.sources import Sources
 from bpci_node.host import certificates
+from bpci_node.setup.acts import record
 from tests.integration.browser import Browser, chromium
 from tests.integration.conftest import COMMAND, ENVIRONMENT
 from tests.integration.test_explorer import CONTRAST, NAMELESS
+from tests.unit.setup.acts.machine import Machine
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PASSWORD = "correct horse battery"
@@ -130,14 +134,14 @@ def test_an_owner_seals_from_the_dashboard_and_a_kill_leaves_the_log_whole(
 
 
 @contextmanager
-def face(directory: Path, accounts: Path, node: Any) -> Iterator[str]:
+def face(directory: Path, accounts: Path, node: Any, helper: MachineHelper) -> Iterator[str]:
     """The same pages over TLS, with the certificate that this machine would make."""
     certificates.renew(directory, "box", [], now=datetime.now(UTC))
     sources = Sources(node.owner_socket, tls=directory, textfiles=directory, alerts="http://127.0.0.1:1")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(
             uvicorn.Config(
-                web_app(WebFace(Desk(accounts), Pages("box"), sources)),
+                web_app(WebFace(Desk(accounts), Pages("box"), sources, helper)),
                 ssl_certfile=directory / certificates.CERTIFICATE,
                 ssl_keyfile=directory / certificates.KEY,
                 lifespan="off",
@@ -159,8 +163,26 @@ def face(directory: Path, accounts: Path, node: Any) -> Iterator[str]:
             thread.join(60)
 
 
-def test_a_person_signs_in_and_looks_around_by_keyboard(tmp_path: Path, accounts: Path, node: Any) -> None:
-    with face(tmp_path / "tls", accounts, node) as url, chromium(tmp_path / "profile") as browser:
+@pytest.fixture
+def helper() -> Iterator[MachineHelper]:
+    """The helper of a machine with a cable and a radio, whose doctor has found something."""
+    # A Unix socket's path has at most 108 characters.
+    with tempfile.TemporaryDirectory(prefix="m") as directory:
+        machine = Machine(Path(directory))
+        for name in ("eth0/device", "wlan0/device", "wlan0/wireless"):
+            (machine.system.root / "sys/class/net" / name).mkdir(parents=True)
+        said = "files.mode /var/lib/bpci/node: this would be done\n  - take the rights of everybody else away"
+        record.write(machine.directory, "plan", record.begun("plan").ended(1, said))
+        record.write(machine.directory, "support", record.begun("support").ended(0, "support.tar.gz: 31 files"))
+        path = machine.system.path("/act.sock")
+        with machine.listening(path):
+            yield MachineHelper(path)
+
+
+def test_a_person_signs_in_and_looks_around_by_keyboard(
+    tmp_path: Path, accounts: Path, node: Any, helper: MachineHelper
+) -> None:
+    with face(tmp_path / "tls", accounts, node, helper) as url, chromium(tmp_path / "profile") as browser:
         # Trust in the authority is the person's; the pages are what is looked at here.
         browser.call("Security.setIgnoreCertificateErrors", ignore=True)
         browser.open(f"{url}/")
@@ -173,7 +195,7 @@ def test_a_person_signs_in_and_looks_around_by_keyboard(tmp_path: Path, accounts
         wait_for(browser, "document.title.startsWith('Dashboard')")
         assert browser.run("document.scripts.length") == 0
         assert browser.run("document.cookie") == "", "no script could read the session"
-        for path in ("/", "/log", "/accounts", "/password"):
+        for path in ("/", "/machine", "/log", "/accounts", "/password"):
             browser.open(f"{url}{path}")
             assert browser.run("document.querySelectorAll('h1').length") == 1
             assert browser.run(CONTRAST) == []
@@ -184,6 +206,9 @@ def test_a_person_signs_in_and_looks_around_by_keyboard(tmp_path: Path, accounts
             browser.call("Emulation.clearDeviceMetricsOverride")
         browser.open(f"{url}/")
         take_picture(browser, "web-dashboard.png", height=1250)
+        browser.open(f"{url}/machine")
+        take_picture(browser, "web-machine.png", height=1500)
+        browser.open(f"{url}/")
         browser.run("document.querySelector('form[action=\"/actions/seal\"] button').focus()")
         browser.press("Enter")
         wait_for(browser, "document.body.textContent.includes('was sealed')")

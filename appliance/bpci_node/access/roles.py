@@ -28,6 +28,8 @@ class Right(StrEnum):
     """Read the log of actions."""
     MANAGE = "manage"
     """Add and remove accounts, give roles, set other people's passwords."""
+    UPKEEP = "upkeep"
+    """Read the machine's logs; with the owner's login password repair it, change its network, restart it."""
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {

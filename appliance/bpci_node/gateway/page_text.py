@@ -36,6 +36,7 @@ def page_environment(package: str) -> Environment:
     environment.filters.update(
         hex=hex_text, short=short, when=when, name=outside_text, value=value, amount=amount, path=path_part, note=note
     )
+    environment.filters["lines"] = outside_lines
     return environment
 
 
@@ -89,6 +90,16 @@ def outside_text(text: str) -> Markup:
     if len(cut) < len(text):
         shown += Markup(" <span class=note>({} characters in all)</span>").format(len(text))
     return shown
+
+
+def outside_lines(text: str) -> Markup:
+    """Return lines from outside as they are, with the characters written out that hide or reorder others."""
+    return Markup("").join(
+        Markup("<span class=hidden>U+{:04X}</span>").format(ord(char))
+        if char not in "\n\t" and unicodedata.category(char) in _HIDDEN
+        else escape(char)
+        for char in text
+    )
 
 
 def note(data: bytes) -> Markup:

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SOURCES = ("access", "gateway/web", "cli/access.py", "host/certificates.py", "setup/web_step.py")
+SOURCES = ("access", "gateway/web", "cli/access.py", "host/certificates.py", "setup/web_step.py", "setup/acts")
 OWN = re.compile(
-    r'"((?:access|tls|alerts)\.[a-z_]+|limit\.sign_in|unreachable\.(?:alerts|node)|usage\.(?:alert|role|socket|target))"'
+    r'"((?:access|tls|alerts)\.[a-z_]+|(?:format|host|limit|not_found)\.act|host\.owner|limit\.sign_in|not_found\.bundle'
+    r'|unreachable\.(?:alerts|machine|node)|usage\.(?:alert|lines|role|socket|target))"'
 )
 
 

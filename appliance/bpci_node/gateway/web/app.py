@@ -28,8 +28,10 @@ from bpci_node.access.roles import Right, Role, require
 from bpci_node.access.sessions import LONGEST_SECONDS, Session
 from bpci_node.errors import BpciError, FormatError, LimitError, NotFoundError, UsageError
 from bpci_node.gateway.web.desk import COOKIE, Desk, address_of, check_origin, check_passed_on, read_form
+from bpci_node.gateway.web.helper import MachineHelper
 from bpci_node.gateway.web.pages import Pages
 from bpci_node.gateway.web.sources import Sources
+from bpci_node.gateway.web.upkeep import Upkeep
 from bpci_node.setup.password import check_password, hash_password, verify_password
 
 LOG_ROWS = 200
@@ -51,8 +53,9 @@ _STATUS = {
 class WebFace:
     """The routes over one desk."""
 
-    def __init__(self, desk: Desk, pages: Pages, sources: Sources) -> None:
+    def __init__(self, desk: Desk, pages: Pages, sources: Sources, helper: MachineHelper | None = None) -> None:
         self.desk, self.pages, self.sources = desk, pages, sources
+        self.upkeep = Upkeep(desk, pages, helper or MachineHelper())
 
     def routes(self) -> list[Route]:
         """Return them all."""
@@ -70,6 +73,7 @@ class WebFace:
             Route("/accounts/{name}", self.change_accounts, methods=["POST"]),
             Route("/password", self.password_page, methods=["GET"]),
             Route("/password", self.password, methods=["POST"]),
+            *self.upkeep.routes(),
         ]
 
     async def ask_to_look(self, request: Request) -> Response:

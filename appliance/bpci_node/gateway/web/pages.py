@@ -13,7 +13,7 @@ from bpci_node.access.roles import RIGHTS, Right
 from bpci_node.access.sessions import Session
 from bpci_node.gateway.page_text import page_environment
 
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -26,6 +26,7 @@ _HEADERS = {
 _PLACES = (
     ("/", "Dashboard", Right.LOOK),
     ("/console/", "Console", Right.CONSOLE),
+    ("/machine", "Machine", Right.UPKEEP),
     ("/prometheus/", "Metrics", Right.LOOK),
     ("/log", "Log", Right.LOG),
     ("/accounts", "Accounts", Right.MANAGE),
@@ -65,8 +66,8 @@ class Pages:
             path=path,
             **values,
         )
-        return Response(text, status, _HEADERS, "text/html; charset=utf-8")
+        return Response(text, status, HEADERS, "text/html; charset=utf-8")
 
     def style(self) -> Response:
         """Return the style sheet, the same as that of the node's own pages."""
-        return Response(self._style, headers=_HEADERS | {"Cache-Control": "max-age=86400"}, media_type="text/css")
+        return Response(self._style, headers=HEADERS | {"Cache-Control": "max-age=86400"}, media_type="text/css")
