@@ -35,10 +35,14 @@ with httpx.Client(base_url=base, transport=transport, timeout=120, trust_env=Fal
         reply = client.request(method, path, data=data, headers=headers | more)
         if 'name="form_token" value="' in reply.text:
             form = reply.text.split('name="form_token" value="')[1][:64]
+        with open(f"/run/visit-{len(said)}", "wb") as file:
+            file.write(reply.content)
         said.append([reply.status_code, dict(reply.headers), reply.text])
 print(json.dumps(said))
 """
-"""Runs in the machine, whose root has no browser: steps with one cookie jar, and what was said to each."""
+"""Runs in the machine, whose root has no browser: steps with one cookie jar, and what was said to each.
+
+The bodies are left in files as they came: /run/visit-N, from 0 on."""
 CROWD = """
 import asyncio, json, ssl, sys
 import httpx
@@ -70,10 +74,13 @@ def visit(
     return [tuple(item) for item in json.loads(owned.machine.run(command, seconds=300))]
 
 
-def signed_in(owned: Owned, *steps: tuple[Any, ...], name: str = "", password: str = "") -> list[Any]:
+def signed_in(
+    owned: Owned, *steps: tuple[Any, ...], name: str = "", password: str = "", source: str | None = None
+) -> list[Any]:
     """Sign in, take ``steps`` and sign out; return what was said to the steps."""
     who = {"name": name or owned.owner.name, "password": password or owned.owner.password}
-    said = visit(owned, ("POST", "/sign-in", who), ("GET", "/password"), *steps, ("POST", "/sign-out", {}))
+    ways = ("POST", "/sign-in", who), ("GET", "/password"), *steps, ("POST", "/sign-out", {})
+    said = visit(owned, *ways, source=source)
     assert (said[0][0], said[0][1].get("location")) == (303, "/"), said[0]
     return said[2:-1]
 
