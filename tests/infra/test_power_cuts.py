@@ -1,6 +1,6 @@
 """The power is cut at random points of a machine's life: it comes up as what it was, and keeps what it acknowledged.
 
-The points come from a seed that a failed test prints; ``BPCI_SEED=<number>`` repeats them. Two cuts belong to
+The points come from a seed that a failed test prints; ``BPCI_SEED=<number>`` repeats them. Three cuts belong to
 ``make test``, the others to ``make test-long``: each costs a boot, minutes on a busy machine that emulates.
 """
 
@@ -114,9 +114,8 @@ def backups(appliance: Appliance) -> list[str]:
     return [item["id"] for item in json.loads(appliance.sudo("bpci backup list --json", timeout=600))]
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("awake")
-@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("number", [1, *(pytest.param(number, marks=pytest.mark.long) for number in range(2, 6))])
 def test_a_cut_at_any_point_of_a_backup_harms_neither_the_node_nor_the_backups(
     appliance: Appliance, backup_seconds: float, tmp_path: Path, number: int
 ) -> None:
