@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -94,11 +95,15 @@ def outside_text(text: str) -> Markup:
 
 def outside_lines(text: str) -> Markup:
     """Return lines from outside as they are, with the characters written out that hide or reorder others."""
+
+    def is_hidden(char: str) -> bool:
+        return char not in "\n\t" and unicodedata.category(char) in _HIDDEN
+
     return Markup("").join(
-        Markup("<span class=hidden>U+{:04X}</span>").format(ord(char))
-        if char not in "\n\t" and unicodedata.category(char) in _HIDDEN
-        else escape(char)
-        for char in text
+        Markup("").join(Markup("<span class=hidden>U+{:04X}</span>").format(ord(char)) for char in run)
+        if hidden
+        else escape("".join(run))
+        for hidden, run in groupby(text, is_hidden)
     )
 
 

@@ -39,9 +39,8 @@ TOLD = {
     "poweroff": "The machine goes off as soon as the node has finished what it has open, two minutes at most.",
 }
 """What is told when an act was begun, or done where that takes no long."""
-PLACES = {"look": "network", "plan": "repair", "try": "network", "confirm": "network", "restore": "network"}
-"""Where on the page an act is told of, if not under its own name."""
-_SECTIONS = {"keyboard": "places", "timezone": "places", "restart": "power", "poweroff": "power"}
+_SECTIONS = {"look": "network", "plan": "repair"}
+"""Where on the page an act is told of, if not under the name of its lane."""
 _EXACT = {"ssid", "passphrase"}
 _FINDINGS = {"look", "plan"}
 """Acts whose exit status says what they found."""
@@ -110,7 +109,7 @@ class Upkeep:
             return _outcome(name, answer.get("run"))
 
         await self.desk.act(request, Right.UPKEEP, f"machine.{name}", _about(name, form), do)
-        return RedirectResponse(f"/machine#{PLACES.get(name) or _SECTIONS.get(name, name)}", 303)
+        return RedirectResponse(f"/machine#{_SECTIONS.get(name, acts.ACTS[name].lane)}", 303)
 
     @staticmethod
     def _request(name: str, form: Mapping[str, str]) -> acts.Request:

@@ -90,11 +90,9 @@ class Guard:
         try:
             count, last = json.loads(self._path.read_bytes())
             return int(count), min(float(last), now), now
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):
+            # It is replaced whole: what can't be read, root has put there.
             return 0, now, now
-        except (ValueError, TypeError):
-            # Only root could have written it; as if there had been one just now.
-            return 1, now, now
 
 
 def owner_hash(system: System) -> str:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bpci_node.errors import AccessError, BpciError, FormatError, LimitError, NotFoundError
+from bpci_node.errors import AccessError, BpciError, FormatError, LimitError, NotFoundError, StorageError
 from bpci_node.setup import interfaces, settings, trial
 from bpci_node.setup.acts import record
 from bpci_node.setup.acts.commands import BUNDLE
@@ -58,9 +58,14 @@ class Helper:
         except BpciError as error:
             log.info("refused: %s", error.code)
             answer = {"problem": error.as_problem()}
+        except OSError as error:
+            log.error("%s: %s", error.filename, error.strerror)  # noqa: TRY400 - a full or broken disk is no fault of ours
+            failed = StorageError(f"{error.filename}: {error.strerror}", code="storage.write")
+            answer = {"problem": failed.as_problem()}
         try:
             connection.settimeout(SEND_SECONDS)
-            connection.sendall(json.dumps({"v": 1} | answer).encode() + b"\n")
+            text = json.dumps({"v": 1} | answer, ensure_ascii=False)
+            connection.sendall(text.encode(errors="replace") + b"\n")
             if "bytes" in answer:
                 with self.system.path(BUNDLE).open("rb") as file:
                     connection.sendfile(file, count=answer["bytes"])

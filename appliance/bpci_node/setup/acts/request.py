@@ -19,7 +19,8 @@ DIRECTORY = "/run/bpci-act"
 SOCKET = "/run/bpci-act.sock"
 CODE = "format.act"
 MAX_REQUEST = 8192
-MAX_ANSWER = 1 << 20
+MAX_ANSWER = 4 << 20
+"""Bytes of an answer without the bundle: the records of all lanes, or the logs, however little of them is printable."""
 MAX_LINES = 500
 MAX_PASSWORD = 256
 TRIAL_SECONDS = 120

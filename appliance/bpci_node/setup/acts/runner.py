@@ -36,10 +36,11 @@ def carry_out(directory: Path, lane: str, *, program: Sequence[str] = PROGRAM, p
     """
     path = request_path(directory, lane)
     try:
-        asked = parse(path.read_bytes())
+        line = path.read_bytes()
     except FileNotFoundError:
         raise NotFoundError("nothing was asked for", code="not_found.act") from None
     path.unlink()
+    asked = parse(line)
     if asked.kind.lane != lane:
         raise FormatError("this is another lane's act", code=CODE)
     now = record.begun(asked.act)

@@ -1,6 +1,8 @@
 """The helper on a machine in a directory: who asks, the password, the throttle, and what becomes of an act."""
 
+import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from bpci_node.setup import settings
 from bpci_node.setup.acts import helper, record
 from bpci_node.setup.acts.commands import BUNDLE
 from bpci_node.setup.acts.guard import LONGEST_SECONDS
-from bpci_node.setup.acts.request import Request
+from bpci_node.setup.acts.request import LANES, MAX_ANSWER, Request
 from bpci_node.setup.acts.runner import carry_out, request_path
 from bpci_node.setup.system import Finished, System
 from tests.unit.setup.acts.machine import HASH, PASSWORD, Machine
@@ -150,6 +152,21 @@ def test_much_that_is_said_is_kept_to_its_end(machine: Machine) -> None:
     assert found is not None
     assert len(found.output) <= record.MAX_OUTPUT
     assert "the end" in found.output
+
+
+def test_whatever_was_said_the_answer_has_its_bounds(machine: Machine) -> None:
+    for lane in LANES:
+        record.write(machine.directory, lane, record.begun("plan").ended(0, "\x01" * record.MAX_OUTPUT))
+    answering = machine.helper({os.getuid()})
+    answer = answering._answer(Request("state"))
+    assert len(answer["runs"]) == len(LANES)
+    assert len(json.dumps(answer)) < MAX_ANSWER
+    assert 6 * helper.MAX_LOG < MAX_ANSWER
+
+
+def test_a_disk_that_takes_nothing_is_told(machine: Machine) -> None:
+    shutil.rmtree(machine.directory)
+    assert code(machine.ask("repair", password=PASSWORD)) == "storage.write"
 
 
 def test_a_program_that_is_not_there_is_told(machine: Machine) -> None:
