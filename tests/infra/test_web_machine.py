@@ -213,7 +213,7 @@ def test_what_does_not_fit_is_told_on_the_page(owned: Owned, otto: str) -> None:
     acted(owned, "try", **(TRIAL | {"address": "192.0.2.5"}))
     assert ended(owned, "network")["status"] == 2
     said = seen(owned, ("GET", "/machine"))[0][2]
-    assert "--address must be an address with its prefix length" in said
+    assert "--address needs its prefix length" in said
 
 
 def test_the_passphrase_of_a_network_is_written_down_nowhere_else(owned: Owned, otto: str) -> None:
