@@ -8,38 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any
 
-import pyte
+from image.console import Console, MachineError
 
 OVMF = Path("/usr/share/OVMF")
-COLUMNS, ROWS = 80, 24
 SSH_RETRY_SECONDS = 7
 """Pause between tries: the machine's firewall shuts out who comes six times within 30 seconds."""
-KEYS = {
-    "enter": "\r",
-    "escape": "\x1b",
-    "tab": "\t",
-    "down": "\x1b[B",
-}
-"""What a VT220 sends for a key."""
-
-
-_T = TypeVar("_T")
-
-
-class MachineError(Exception):
-    """The machine did not do what was waited for; the message ends with what its console shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,85 +253,6 @@ class Machine:
                 break
             time.sleep(0.1)
         raise MachineError("QEMU did not start:\n" + (self.directory / "qemu.log").read_text(errors="replace")[-2000:])
-
-
-class Console:
-    """The serial line as an 80×24 terminal: what it shows, what it said, and typing on it."""
-
-    def __init__(self, connection: socket.socket, log: IO[bytes]) -> None:
-        self._connection = connection
-        self._log = log
-        self._screen = pyte.Screen(COLUMNS, ROWS)
-        self._stream = pyte.ByteStream(self._screen)
-        self._said = bytearray()
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = self._connection.recv(65536)
-            except OSError:
-                return
-            if not data:
-                return
-            with self._lock:
-                self._log.write(data)
-                self._log.flush()
-                self._said += data
-                self._stream.feed(data)
-
-    def text(self) -> str:
-        """Return the 24 lines that the screen shows."""
-        with self._lock:
-            return "\n".join(line.rstrip() for line in self._screen.display)
-
-    def said(self) -> str:
-        """Return everything that came over the line since the machine was switched on."""
-        with self._lock:
-            return self._said.decode(errors="replace")
-
-    def wait_for(self, pattern: str, timeout: float = 240, *, said: bool = False) -> re.Match[str]:
-        """Wait until the screen shows ``pattern`` (or, with ``said``, until it ever came over the line).
-
-        Raises:
-            MachineError: it did not within ``timeout`` seconds; with what the screen shows instead.
-        """
-        return self.wait_until(
-            lambda: re.search(pattern, self.said() if said else self.text(), re.MULTILINE), f"/{pattern}/", timeout
-        )
-
-    def wait_until(self, condition: Callable[[], _T | None], what: str, timeout: float) -> _T:
-        """Wait until ``condition`` gives something.
-
-        Raises:
-            MachineError: it did not within ``timeout`` seconds.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            found = condition()
-            if found:
-                return found
-            if time.monotonic() > deadline:
-                raise MachineError(f"{what} did not appear within {timeout:.0f} s; the console shows:\n{self.text()}")
-            time.sleep(0.1)
-
-    def type(self, text: str) -> None:
-        """Type text as it is."""
-        self._connection.sendall(text.encode())
-
-    def press(self, *keys: str) -> None:
-        """Press named keys (:data:`KEYS`), with the pause that tells a lone escape from the start of a sequence."""
-        for key in keys:
-            self._connection.sendall(KEYS[key].encode())
-            time.sleep(0.3)
-
-    def close(self) -> None:
-        """Let go of the line."""
-        self._connection.close()
-        self._thread.join(5)
-        self._log.close()
 
 
 class Qmp:

@@ -16,7 +16,8 @@ import tomli_w
 
 from image.boot import DIRECTORY as BOOT
 from image.boot import ROOT, built_image
-from image.qemu import Console, Hardware, Machine, overlay, ssh_options, volume
+from image.console import Console
+from image.qemu import Hardware, Machine, overlay, ssh_options, volume
 from tests.infra.appliance import Appliance, Owner
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(3600)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from image.qemu import Console
+from image.console import Console
 from tests.infra.appliance import Owner
 
 EMULATED_SECONDS = 240
