@@ -22,7 +22,7 @@ from bpci_node.gateway.web.helper import MachineHelper
 from bpci_node.gateway.web.pages import HEADERS, Pages
 from bpci_node.gateway.web.sources import Part
 from bpci_node.setup.acts import request as acts
-from bpci_node.setup.acts.record import ENDED
+from bpci_node.setup.acts.record import ENDED, now_ms
 
 FIELDS = ("password", "unit", "lines", "layout", "zone", *acts.NETWORK)
 TOLD = {
@@ -68,7 +68,8 @@ class Upkeep:
             found = Part(await self.helper.ask(acts.Request("state")), "")
         except BpciError as error:
             found = Part(None, error.message)
-        return self.pages.page("machine.html", session, "/machine", {"found": found, "units": acts.UNITS})
+        values = {"found": found, "units": acts.UNITS, "now_ms": now_ms()}
+        return self.pages.page("machine.html", session, "/machine", values)
 
     async def logs(self, request: Request) -> Response:
         """Show the newest lines of the logs."""
