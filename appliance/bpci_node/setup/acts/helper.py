@@ -116,7 +116,7 @@ class Helper:
         unit = request.values["unit"]
         chosen = [f"--unit={unit}"] if unit else []
         said = self.system.run(
-            "journalctl", "--boot", f"--lines={request.lines}", "--no-pager", "--no-hostname", "--quiet", *chosen
+            "journalctl", f"--lines={request.lines}", "--no-pager", "--no-hostname", "--quiet", *chosen
         )
         return {"text": said.decode(errors="replace")[-MAX_LOG:]}
 
