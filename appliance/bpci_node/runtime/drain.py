@@ -2,7 +2,8 @@
 
 It serves the seats that it was drawn for, or may be drawn for by a ticket that is in, since nobody can stand in for it,
 and draws no lots for new ones. A while before the deadline it closes: no commits, lines or windows any more, so that
-those that are open end in time. A restart of the process forgets it all.
+those that are open end in time. A restart of the process forgets it all; so does the node, when nobody has stopped it
+long after the deadline: a restart that failed must not cost it its next seats.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 CLOSING_MS = MAX_AHEAD_US // 1000 + 2 * MAX_PHASE_MS + 5_000
 """Before the deadline no window is opened any more: the one that opens last has the longest phases, and is settled."""
+LAPSE_MS = 900_000
+"""A node that runs this long after the deadline is not stopped any more, and takes part again."""
 MAX_SECONDS = 86_400
 
 
@@ -29,8 +32,13 @@ class Drain:
     def __init__(self, clock_ms: Callable[[], int]) -> None:
         """Begin with a node that takes part."""
         self._clock_ms = clock_ms
-        self.deadline_ms: int | None = None
+        self._planned_ms: int | None = None
+
+    @property
+    def deadline_ms(self) -> int | None:
         """When the node will be stopped at the latest, Unix milliseconds; ``None`` for no such plan."""
+        planned = self._planned_ms
+        return None if planned is None or self._clock_ms() >= planned + LAPSE_MS else planned
 
     @property
     def is_draining(self) -> bool:
@@ -40,16 +48,17 @@ class Drain:
     @property
     def is_closed(self) -> bool:
         """Whether no window is opened any more."""
-        return self.deadline_ms is not None and self._clock_ms() >= self.deadline_ms - CLOSING_MS
+        deadline = self.deadline_ms
+        return deadline is not None and self._clock_ms() >= deadline - CLOSING_MS
 
     def begin(self, seconds: int) -> None:
         """Plan to stop within ``seconds``; an earlier plan that ends sooner stays."""
-        deadline = self._clock_ms() + seconds * 1000
-        self.deadline_ms = deadline if self.deadline_ms is None else min(self.deadline_ms, deadline)
+        earlier, deadline = self.deadline_ms, self._clock_ms() + seconds * 1000
+        self._planned_ms = deadline if earlier is None else min(earlier, deadline)
 
     def end(self) -> None:
         """Take part again."""
-        self.deadline_ms = None
+        self._planned_ms = None
 
     async def status(self, auction: AuctionDuties | None) -> dict[str, Any]:
         """Say how far it is: seats that are served still, windows without a bundle, what is owed to the ledger.

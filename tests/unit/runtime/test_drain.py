@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from bpci_node.auction.window import MAX_AHEAD_US
 from bpci_node.chain.target_terms import MAX_PHASE_MS
 from bpci_node.mempool.classes import QLOCK_MS
-from bpci_node.runtime.drain import CLOSING_MS, Drain
+from bpci_node.runtime.drain import CLOSING_MS, LAPSE_MS, Drain
 
 
 class Clock:
@@ -64,6 +64,19 @@ def test_seats_are_served_to_their_end_or_until_the_node_closes_before_the_deadl
     assert not is_drained(drain, auction({5: True}, unproved=[5]))
     assert not is_drained(drain, auction({5: True}, owed=1))
     assert is_drained(drain, auction({5: False}, [5], unproved=[5], taking=1))
+
+
+def test_a_node_that_nobody_stops_takes_part_again_long_after_the_deadline() -> None:
+    clock = Clock()
+    drain = Drain(clock)
+    drain.begin(60)
+    clock.now += 60_000 + LAPSE_MS - 1
+    assert drain.is_closed
+    clock.now += 1
+    assert not drain.is_draining
+    assert not drain.is_closed
+    drain.begin(3600)
+    assert drain.deadline_ms == clock.now + 3_600_000
 
 
 def test_a_seat_that_a_ticket_may_bring_is_waited_for_as_one_that_is_served() -> None:
