@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from bpci_node.errors import HostError
-from bpci_node.setup import trial
+from bpci_node.setup import trial, wifi
 from bpci_node.setup.answers import NetworkAnswers
 from bpci_node.setup.interfaces import list_interfaces
 from bpci_node.setup.plan import in_words
@@ -34,15 +34,17 @@ def try_network(system: System, wanted: NetworkAnswers, say: Callable[[str], Non
     trial.begin(system, wanted, TRIAL_SECONDS)
     end = time.monotonic() + wait
     while True:
-        mine = (item for item in list_interfaces(system) if item.name == wanted.interface)
-        addresses = [text for item in mine for text in item.addresses]
+        mine = [item for item in list_interfaces(system) if item.name == wanted.interface]
+        # A radio that lost one network for another may still have the address of the first.
+        addresses = [text for item in mine for text in item.addresses if item.has_link or not wanted.wifi_ssid]
         if addresses or time.monotonic() >= end:
             break
         time.sleep(0.5)
     if wanted.wifi_ssid and not addresses:
+        why = wifi.trouble(system, wanted.interface)
         trial.restore(system)
         raise HostError(
-            f"Wi-Fi {wanted.wifi_ssid} gave no address within {wait:.0f} s",
+            f"Wi-Fi {wanted.wifi_ssid} gave no address within {wait:.0f} s{f': {why}' if why else ''}",
             code="host.no_wifi",
             hint="Is the passphrase right, and is the station near enough?",
         )

@@ -72,10 +72,13 @@ def show(*, url: str, with_wifi: bool, as_json: bool) -> int:
     if with_wifi:
         for card in (item for item in cards if item.is_wireless):
             air += [{"interface": card.name} | asdict(item) for item in wifi.scan(system, card.name)]
+    radios = [item.name for item in cards if item.is_wireless and not item.addresses]
+    troubles = {name: said for name in radios if (said := wifi.trouble(system, name))}
     data: dict[str, Any] = {
         "v": 1,
         "interfaces": [
             {"name": item.name, "wireless": item.is_wireless, "link": item.has_link, "addresses": list(item.addresses)}
+            | ({"trouble": troubles[item.name]} if item.name in troubles else {})
             for item in cards
         ],
         "gateway": interfaces.default_gateway(system),
@@ -87,6 +90,7 @@ def show(*, url: str, with_wifi: bool, as_json: bool) -> int:
     if with_wifi:
         data["wifi"] = air
     lines = interfaces.preflight(cards, data["gateway"])
+    lines += [f"Wi-Fi {name}: {said}." for name, said in troubles.items()]
     lines += [f"{'ok' if item.is_well else 'WRONG':<6} {item.line}" for item in found]
     lines += [f"{item['ssid']}: {item['security']}, {item['signal_dbm']} dBm ({item['interface']})" for item in air]
     if on is not None:
@@ -140,7 +144,7 @@ def try_(*, seconds: int, no_wait: bool, **options: Any) -> int:
       sudo bpci machine network try --wifi Attic --country DE --interface wlan0
       sudo bpci machine network try --dhcp --no-wait
     """
-    from bpci_node.setup import interfaces, plan, trial
+    from bpci_node.setup import plan, trial
     from bpci_node.setup.system import System
 
     need_root()
@@ -155,8 +159,7 @@ def try_(*, seconds: int, no_wait: bool, **options: Any) -> int:
     progress = Progress()
     try:
         while time.monotonic() < on.ends and trial.current(system) is not None:
-            shown = ", ".join(interfaces.own_addresses(system)) or "no address yet"
-            progress.update(f"{on.seconds_left} s   {shown}")
+            progress.update(f"{on.seconds_left} s   {_so_far(system, wanted)}")
             if select.select([sys.stdin], [], [], 1.0)[0]:
                 sys.stdin.readline()
                 progress.finish()
@@ -200,6 +203,18 @@ def restore() -> None:
     need_root()
     was_on = trial.restore(System())
     say("the settings before are in force again" if was_on else "nothing was on trial")
+
+
+def _so_far(system: System, wanted: NetworkAnswers) -> str:
+    """Return which addresses the settings on trial have given by now, or what keeps Wi-Fi from its network."""
+    from bpci_node.setup import interfaces, wifi
+
+    if not wanted.interface:
+        return ", ".join(interfaces.own_addresses(system)) or "no address yet"
+    mine = [item for item in interfaces.list_interfaces(system) if item.name == wanted.interface]
+    addresses = [text.split("/")[0] for item in mine for text in item.addresses]
+    why = wifi.trouble(system, wanted.interface) if wanted.wifi_ssid and not addresses else ""
+    return ", ".join(addresses) or f"no address yet{f': {why}' if why else ''}"
 
 
 def _wanted(system: System, options: dict[str, Any]) -> NetworkAnswers:

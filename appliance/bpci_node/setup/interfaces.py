@@ -18,7 +18,7 @@ class Interface:
     is_wireless: bool
     """Whether it is Wi-Fi."""
     has_link: bool
-    """Whether a cable is in it and something answers at its other end, or it is associated."""
+    """Whether a cable is in it and something answers at its other end, or it has joined a network."""
     addresses: tuple[str, ...]
     """Global addresses with prefix length, IPv4 first."""
 
@@ -31,14 +31,11 @@ def list_interfaces(system: System) -> list[Interface]:
     for entry in sorted(directory.iterdir()) if directory.is_dir() else []:
         if not (entry / "device").exists():
             continue
-        found.append(
-            Interface(
-                entry.name,
-                (entry / "wireless").exists() or (entry / "phy80211").exists(),
-                _text(system, f"/sys/class/net/{entry.name}/carrier") == "1",
-                addresses.get(entry.name, ()),
-            )
-        )
+        is_wireless = (entry / "wireless").exists() or (entry / "phy80211").exists()
+        # The carrier of Wi-Fi is there as soon as a station listens; the passphrase is still to be found right then.
+        sign, there = ("operstate", "up") if is_wireless else ("carrier", "1")
+        has_link = _text(system, f"/sys/class/net/{entry.name}/{sign}") == there
+        found.append(Interface(entry.name, is_wireless, has_link, addresses.get(entry.name, ())))
     return sorted(found, key=lambda item: (not item.addresses, not item.has_link, item.is_wireless, item.name))
 
 

@@ -14,6 +14,8 @@ from bpci_node.setup.system import System
 NETWORK_UNIT = "/etc/systemd/network/10-bpci.network"
 WIRED = "en* eth*"
 """Interfaces that ask for an address where the owner has named none."""
+RADIO_METRIC = 2048
+"""Metric of the way out over Wi-Fi; that of a cable is 1024 (systemd.network(5)), so a cable goes first."""
 
 
 def network_file(network: NetworkAnswers) -> str:
@@ -25,7 +27,10 @@ def network_file(network: NetworkAnswers) -> str:
             lines += [f"Gateway={gateway}"] if gateway else []
         lines += [f"DNS={server}" for server in network.dns]
         return "\n".join([*lines, "DHCP=no", ""])
-    return "\n".join([*lines, "DHCP=yes", "", "[DHCPv4]", "ClientIdentifier=mac", ""])
+    lines += ["DHCP=yes", "", "[DHCPv4]", "ClientIdentifier=mac"]
+    if network.wifi_ssid:
+        lines += [f"RouteMetric={RADIO_METRIC}", "", "[IPv6AcceptRA]", f"RouteMetric={RADIO_METRIC}"]
+    return "\n".join([*lines, ""])
 
 
 def has_unit(network: NetworkAnswers) -> bool:
@@ -82,11 +87,17 @@ def set_network(system: System, network: NetworkAnswers) -> None:
             system.write("/etc/resolv.conf", "".join(f"nameserver {server}\n" for server in network.dns))
     if network.wifi_ssid:
         system.write(wifi.path_of(network.interface), wifi.supplicant_file(network), wifi.MODE)
-        system.run("systemctl", "enable", wifi.unit_of(network.interface))
+        unit = wifi.unit_of(network.interface)
+        system.run("systemctl", "enable", unit)
+        # A stick that is put in later, or again, finds nobody waiting: the boot waits 90 s for it, once.
+        system.run("systemctl", "add-wants", wifi.device_of(network.interface), unit)
     if system.attempt("systemctl", "is-active", "--quiet", "systemd-networkd.service"):
         if network.wifi_ssid:
             system.run("systemctl", "restart", wifi.unit_of(network.interface))
         take_up(system, network.interface)
+    elif network.wifi_ssid:
+        # Early in the boot of a new root: what was enabled just now is not among what this boot starts by itself.
+        system.run("systemctl", "--no-block", "start", wifi.unit_of(network.interface))
 
 
 def take_up(system: System, *interfaces: str) -> None:

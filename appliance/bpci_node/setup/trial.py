@@ -143,6 +143,8 @@ def keep(system: System, network: NetworkAnswers) -> None:
         raise UsageError("this machine is not set up yet", code="usage.settings", hint="Run 'sudo bpci setup' first.")
     if networking.has_unit(network):
         check_manager(system)
+    if network.wifi_ssid:
+        wifi.switch_on(system, network.interface)
     system.write(settings.PATH, settings.dump(replace(kept, network=network)), settings.MODE)
     set_network(system, network)
     remember_applied(system)
@@ -151,6 +153,7 @@ def keep(system: System, network: NetworkAnswers) -> None:
 def _put_in_force(system: System, network: NetworkAnswers) -> None:
     system.write(TRIAL_UNIT, networking.network_file(network))
     if network.wifi_ssid:
+        wifi.switch_on(system, network.interface)
         place = f"{DIRECTORY}/{network.interface}.conf"
         system.write(place, wifi.supplicant_file(network), wifi.MODE)
         start = f"ExecStart=/sbin/wpa_supplicant -c{place} -i{network.interface}"

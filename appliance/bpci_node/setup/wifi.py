@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from dataclasses import dataclass
 
 from bpci_node.errors import HostError
 from bpci_node.setup.answers import NetworkAnswers
-from bpci_node.setup.system import System
+from bpci_node.setup.system import Finished, System
 
 DIRECTORY = "/etc/wpa_supplicant"
 MODE = 0o600
 MARK = "# Written by BPCI Community OS from the owner's settings; change it with 'bpci machine network'."
 MAX_NETWORKS = 64
+SCAN_TRIES = 5
+"""How often a card that is busy listening for somebody else is asked."""
+SCAN_PAUSE_SECONDS = 1.0
+"""How long between two times."""
+NOT_HEARD = "no station of that name is heard"
+SAE_REFUSED = r"CTRL-EVENT-AUTH-REJECT .*auth_type=3 .*status_code=(1|15)\b"
+"""The station does not find the passphrase proven. Source: IEEE 802.11-2020, 9.4.1.1 and 9.4.1.9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,11 @@ class Station:
 def unit_of(interface: str) -> str:
     """Return the unit that keeps ``interface`` on its network."""
     return f"wpa_supplicant@{interface}.service"
+
+
+def device_of(interface: str) -> str:
+    """Return the unit of the radio itself, which is there while the radio is."""
+    return f"sys-subsystem-net-devices-{interface}.device"
 
 
 def path_of(interface: str) -> str:
@@ -78,16 +91,89 @@ def scan(system: System, interface: str) -> list[Station]:
     Raises:
         HostError: it can't listen (``host.wifi``).
     """
+    switch_on(system, interface)
     system.attempt("ip", "link", "set", interface, "up")
-    done = system.runner(("iw", "dev", interface, "scan"), b"")
+    for number in range(SCAN_TRIES):
+        if number:
+            time.sleep(SCAN_PAUSE_SECONDS)
+        done = system.runner(("iw", "dev", interface, "scan"), b"")
+        if not _is_busy(done):
+            break
+    if _is_busy(done):
+        # Whoever looks for his network all the time keeps the card busy; the kernel remembers what he heard.
+        done = system.runner(("iw", "dev", interface, "scan", "dump"), b"")
     if done.status:
         said = done.errors.splitlines()[-1:] or ["no answer"]
         raise HostError(
             f"{interface} can't look for Wi-Fi networks: {said[0]}",
             code="host.wifi",
-            hint="Is its radio switched off? 'rfkill list' says so.",
+            hint="'journalctl -k' says whether the card lacks its firmware.",
         )
     return parse_scan(done.output.decode(errors="replace"))
+
+
+def _is_busy(done: Finished) -> bool:
+    return bool(done.status) and "(-16)" in done.errors  # EBUSY
+
+
+def switch_on(system: System, interface: str) -> None:
+    """Let the radio send if only software keeps it silent, as the state of an earlier system may.
+
+    Raises:
+        HostError: a switch, a key or the firmware keeps it silent (``host.wifi``).
+    """
+    # Source: Linux, Documentation/ABI/stable/sysfs-class-rfkill.
+    for switch in sorted(system.path(f"/sys/class/net/{interface}/phy80211").glob("rfkill*")):
+        try:
+            is_hard, is_soft = ((switch / name).read_text().strip() == "1" for name in ("hard", "soft"))
+            if is_soft:
+                (switch / "soft").write_text("0")
+        except OSError:
+            continue
+        if is_hard:
+            raise HostError(
+                f"the radio of {interface} is switched off by a switch of the machine",
+                code="host.wifi",
+                hint="Look for a switch or a key with an antenna on it, and for Wi-Fi in the firmware's settings.",
+            )
+
+
+def trouble(system: System, interface: str) -> str:
+    """Return in plain words what keeps ``interface`` from its network, as a clause; empty if nothing is known of it.
+
+    Only root and whoever may read the journal is told.
+    """
+    shown = system.runner(
+        ("systemctl", "show", "--property=ActiveState", "--property=InvocationID", unit_of(interface)), b""
+    )
+    facts = dict(line.split("=", 1) for line in shown.output.decode(errors="replace").splitlines() if "=" in line)
+    if facts.get("ActiveState") != "active" or not facts.get("InvocationID"):
+        return ""
+    said = system.runner(
+        ("journalctl", "--quiet", "--output=cat", f"_SYSTEMD_INVOCATION_ID={facts['InvocationID']}"), b""
+    )
+    return parse_log(said.output.decode(errors="replace"))
+
+
+def parse_log(text: str) -> str:
+    """Return what the lines of ``wpa_supplicant`` since its start mean, as :func:`trouble` says it."""
+    found, was_joined = "", False
+    for line in text.splitlines():
+        if "Successfully initialized wpa_supplicant" in line or "rfkill: WLAN unblocked" in line:
+            found = NOT_HEARD
+        elif "rfkill: WLAN hard blocked" in line or "rfkill: WLAN soft blocked" in line:
+            found = "its radio is switched off"
+        elif "Trying to " in line and found == NOT_HEARD:
+            found = ""
+        elif "reason=WRONG_KEY" in line or re.search(SAE_REFUSED, line):
+            found = "the passphrase is wrong"
+        elif "CTRL-EVENT-AUTH-REJECT" in line or "CTRL-EVENT-ASSOC-REJECT" in line:
+            found = "the station refuses this machine"
+        elif "CTRL-EVENT-CONNECTED" in line:
+            found, was_joined = "", True
+        elif "CTRL-EVENT-DISCONNECTED" in line and was_joined:
+            found, was_joined = "the connection was lost", False
+    return found
 
 
 def parse_scan(text: str) -> list[Station]:

@@ -65,6 +65,8 @@ class SimulatedMachine:
         """First words of commands that fail, with what they say."""
         self.addresses = [ADDRESS]
         self.radio_addresses: list[str] = []
+        self.radio_log: list[str] = []
+        """What ``wpa_supplicant`` has said since its start; empty: it does not run."""
         self.has_creds = True
         self.progress = ["progress 10 boot partition", "progress 60 system", "data /target"]
         self.node: RunningNode | None = None
@@ -99,9 +101,16 @@ class SimulatedMachine:
 
     def add_radio(self) -> None:
         """Give it a Wi-Fi card that hears some networks."""
-        for name in ("device", "wireless"):
-            (self.root / "sys/class/net/wlan0" / name).mkdir(parents=True)
-        (self.root / "sys/class/net/wlan0/carrier").write_text("0\n")
+        radio = self.root / "sys/class/net/wlan0"
+        for name in ("device", "wireless", "phy80211/rfkill0"):
+            (radio / name).mkdir(parents=True)
+        for name, text in {"operstate": "down", "phy80211/rfkill0/soft": "0", "phy80211/rfkill0/hard": "0"}.items():
+            (radio / name).write_text(f"{text}\n")
+
+    def join_radio(self, address: str) -> None:
+        """Let the Wi-Fi card have found its network, which gives it this address."""
+        (self.root / "sys/class/net/wlan0/operstate").write_text("up\n")
+        self.radio_addresses = [address]
 
     def add_tpm(self) -> None:
         """Make it the appliance, with a TPM that can open its data."""
@@ -203,10 +212,18 @@ class SimulatedMachine:
         lines = (self.root / "etc/passwd").read_text().splitlines(keepends=True)
         (self.root / "etc/passwd").write_text("".join(line for line in lines if not line.startswith(f"{argv[-1]}:")))
 
-    def _systemctl(self, argv: Sequence[str], _stdin: bytes) -> None:
+    def _journalctl(self, argv: Sequence[str], _stdin: bytes) -> Finished:
+        lines = self.radio_log if "_SYSTEMD_INVOCATION_ID=4d72" in argv else []
+        return Finished(0, "\n".join(lines).encode(), "")
+
+    def _systemctl(self, argv: Sequence[str], _stdin: bytes) -> Finished | None:
+        if argv[1] == "show":
+            state = "active" if self.radio_log and argv[-1] == "wpa_supplicant@wlan0.service" else "inactive"
+            return Finished(0, f"ActiveState={state}\nInvocationID=4d72\n".encode(), "")
         if argv[1:] == ("restart", "bpci-node.service"):
             self.stop()
             self.node = RunningNode(self._config())
+        return None
 
     def _config(self) -> NodeConfig:
         """Return what set-up wrote, moved into this directory, with the keys that systemd hands over."""

@@ -277,7 +277,7 @@ def test_wifi_is_joined_before_going_on_and_kept_at_the_end(make_wizard: MakeWiz
         await hands.type("hidden behind 8 walls")
         await hands.sees("the radio is off")
         machine.failing.clear()
-        machine.radio_addresses = ["192.0.2.9"]
+        machine.join_radio("192.0.2.9")
         await hands.press("enter")
         await hands.sees("· Owner")
 
