@@ -19,6 +19,7 @@ EMULATED = (
     "test_machines.py",
     "test_power_cuts.py",
     "test_vagrant.py",
+    "test_wifi.py",
     "test_wrong_clock.py",
 )
 PROCESSES = {

@@ -66,15 +66,15 @@ class Appliance:
         """Run a command as the owner and return its output; it must succeed."""
         return self._checked(self.machine.ssh(command, user=self.owner.name, key=self.owner.key, timeout=timeout))
 
-    def sudo(self, command: str, *, timeout: float = 300) -> str:
-        """Run a command as root, by the owner's password."""
+    def sudo(self, command: str, *, timeout: float = 300, stdin: bytes = b"") -> str:
+        """Run a command as root, by the owner's password; it reads ``stdin``."""
         quoted = command.replace("'", "'\\''")
         result = self.machine.ssh(
-            f"sudo -S -p '' sh -c '{quoted}'",
+            f"sudo -k -S -p '' sh -c '{quoted}'",  # -k: or it might not read the password, and the command would
             user=self.owner.name,
             key=self.owner.key,
             timeout=timeout,
-            stdin=f"{self.owner.password}\n".encode(),
+            stdin=f"{self.owner.password}\n".encode() + stdin,
         )
         return self._checked(result)
 
