@@ -78,6 +78,7 @@ def set_network(system: System, network: NetworkAnswers) -> None:
         check_manager(system)
     for interface in _strangers(system, network):
         system.attempt("systemctl", "disable", "--now", wifi.unit_of(interface))
+        system.remove(wifi.device_link_of(interface))
         system.remove(wifi.path_of(interface))
     if not has_unit(network):
         system.remove(NETWORK_UNIT)
@@ -87,10 +88,8 @@ def set_network(system: System, network: NetworkAnswers) -> None:
             system.write("/etc/resolv.conf", "".join(f"nameserver {server}\n" for server in network.dns))
     if network.wifi_ssid:
         system.write(wifi.path_of(network.interface), wifi.supplicant_file(network), wifi.MODE)
-        unit = wifi.unit_of(network.interface)
-        system.run("systemctl", "enable", unit)
-        # A stick that is put in later, or again, finds nobody waiting: the boot waits 90 s for it, once.
-        system.run("systemctl", "add-wants", wifi.device_of(network.interface), unit)
+        system.link(wifi.device_link_of(network.interface), wifi.UNIT_FILE)
+        system.run("systemctl", "enable", wifi.unit_of(network.interface))
     if system.attempt("systemctl", "is-active", "--quiet", "systemd-networkd.service"):
         if network.wifi_ssid:
             system.run("systemctl", "restart", wifi.unit_of(network.interface))

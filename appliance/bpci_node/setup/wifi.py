@@ -16,6 +16,7 @@ from bpci_node.setup.answers import NetworkAnswers
 from bpci_node.setup.system import Finished, System
 
 DIRECTORY = "/etc/wpa_supplicant"
+UNIT_FILE = "/lib/systemd/system/wpa_supplicant@.service"
 MODE = 0o600
 MARK = "# Written by BPCI Community OS from the owner's settings; change it with 'bpci machine network'."
 MAX_NETWORKS = 64
@@ -51,9 +52,12 @@ def unit_of(interface: str) -> str:
     return f"wpa_supplicant@{interface}.service"
 
 
-def device_of(interface: str) -> str:
-    """Return the unit of the radio itself, which is there while the radio is."""
-    return f"sys-subsystem-net-devices-{interface}.device"
+def device_link_of(interface: str) -> str:
+    """Return the link by which the radio itself starts the unit whenever it appears.
+
+    A stick that is put in late, or again, would find nobody waiting: the boot waits 90 seconds for it, once.
+    """
+    return f"/etc/systemd/system/sys-subsystem-net-devices-{interface}.device.wants/{unit_of(interface)}"
 
 
 def path_of(interface: str) -> str:

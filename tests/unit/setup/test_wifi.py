@@ -149,5 +149,7 @@ def test_a_new_root_joins_in_its_first_boot(radio: SimulatedMachine) -> None:
 
 def test_a_stick_that_is_put_in_later_joins_by_itself(radio: SimulatedMachine) -> None:
     networking.set_network(radio.system, WIFI)
-    device = "sys-subsystem-net-devices-wlan0.device"
-    assert radio.ran("systemctl", "add-wants", device, "wpa_supplicant@wlan0.service")
+    link = radio.root / "etc/systemd/system/sys-subsystem-net-devices-wlan0.device.wants/wpa_supplicant@wlan0.service"
+    assert str(link.readlink()) == "/lib/systemd/system/wpa_supplicant@.service"
+    networking.set_network(radio.system, NetworkAnswers())
+    assert not link.is_symlink()
