@@ -1,4 +1,4 @@
-"""``vagrant up`` by libvirt's qemu driver, with the image's box; what it said stays in build/lab/master."""
+"""``vagrant up`` by libvirt's qemu driver, with the box that the image build makes; its log is build/vagrant.log."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ class Vagrant:
 
     def __init__(self, lab: Path, box: Path) -> None:
         self.home = home = lab / "vagrant"
-        self.log = lab / "vagrant.log"
+        self.log = ROOT / "build" / "vagrant.log"
+        self.log.write_bytes(b"")
         self.environment = os.environ | {
             "BPCI_BOX": str(box),
             "BPCI_DRIVER": "qemu",
