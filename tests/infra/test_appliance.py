@@ -244,6 +244,11 @@ def said(appliance: Appliance, port: int, seconds: float) -> bytes:
 
 
 @pytest.mark.usefixtures("forgiven")
+def test_impossible_addresses_are_recorded_though_the_firewall_has_its_own_settings(appliance: Appliance) -> None:
+    names = "net.ipv4.conf.all.log_martians net.ipv4.conf.default.log_martians"
+    assert appliance.run(f"/usr/sbin/sysctl -n {names}").split() == ["1", "1"]
+
+
 def test_from_outside_three_ports_answer_and_no_other_even_if_somebody_listens(appliance: Appliance) -> None:
     listener = "/usr/bin/python3 -m http.server --directory /usr/share/doc 8000"
     appliance.sudo(f"systemd-run --quiet --collect --unit=listener {listener}")

@@ -106,6 +106,10 @@ def test_what_audit_records_can_be_read_by_its_loader(play: Play) -> None:
             assert re.fullmatch(r"-a always,exit( -[FSC] \S+)+( -k [\w-]+)?", rule), rule
 
 
+def test_the_firewall_sets_no_kernel_settings(play: Play) -> None:
+    assert "IPT_SYSCTL=" in in_root(play, "cat", "/etc/default/ufw").splitlines()
+
+
 def test_audit_and_jails_wait_for_an_owner(play: Play) -> None:
     for unit in ("auditd.service", "fail2ban.service"):
         assert in_root(play, "systemctl", "is-enabled", unit, status=1).strip() == "disabled"
