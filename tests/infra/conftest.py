@@ -136,3 +136,12 @@ def owned(machine: Container, tmp_path_factory: pytest.TempPathFactory) -> Owned
     owner = Owner(tmp_path_factory.mktemp("owner") / "keys")
     result = set_up(machine, name=owner.name, password=owner.password, key=owner.public_key)
     return Owned(machine, owner, result)
+
+
+@pytest.fixture
+def wired(owned: Owned) -> Iterator[Container]:
+    """The machine with one more wire, whose other end is in the same machine."""
+    machine = owned.machine
+    machine.run("ip link add probe0 type veth peer name probe1 && ip link set probe0 up && ip link set probe1 up")
+    yield machine
+    machine.run("bpci machine network restore; bpci machine network set --dhcp --yes; ip link delete probe0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pexpect
@@ -31,15 +31,6 @@ def comes(machine: Container, holds: Callable[[str], bool], what: str) -> str:
             return shown
         assert time.monotonic() < end, f"{what}, after {WAIT_SECONDS} s: {shown}"
         time.sleep(0.5)
-
-
-@pytest.fixture
-def wired(owned: Owned) -> Iterator[Container]:
-    """The machine with one more wire, whose other end is in the same machine."""
-    machine = owned.machine
-    machine.run("ip link add probe0 type veth peer name probe1 && ip link set probe0 up && ip link set probe1 up")
-    yield machine
-    machine.run("bpci machine network restore; bpci machine network set --dhcp --yes; ip link delete probe0")
 
 
 def test_an_address_on_trial_is_gone_when_nobody_confirms_it(wired: Container) -> None:

@@ -170,15 +170,6 @@ def test_keyboard_and_time_zone_are_set_and_nonsense_is_told(owned: Owned, otto:
     acted(owned, "timezone", zone="UTC")
 
 
-@pytest.fixture
-def wired(owned: Owned) -> Iterator[Container]:
-    """The machine with one more wire, whose other end is in the same machine."""
-    machine = owned.machine
-    machine.run("ip link add probe0 type veth peer name probe1 && ip link set probe0 up && ip link set probe1 up")
-    yield machine
-    machine.run("bpci machine network restore; bpci machine network set --dhcp --yes; ip link delete probe0")
-
-
 def test_a_network_is_tried_taken_back_and_kept(owned: Owned, otto: str, wired: Container) -> None:
     kept = wired.run("cat /etc/bpci/settings.toml")
     assert "come into force" in acted(owned, "try", **TRIAL)

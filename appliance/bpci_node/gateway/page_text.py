@@ -35,9 +35,9 @@ def page_environment(package: str) -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        hex=hex_text, short=short, when=when, name=outside_text, value=value, amount=amount, path=path_part, note=note
-    )
-    environment.filters["lines"] = outside_lines
+        hex=hex_text, short=short, when=when, name=outside_text, value=value, amount=amount, path=path_part, note=note,
+        lines=outside_lines,
+    )  # fmt: skip
     return environment
 
 

@@ -15,7 +15,7 @@ from bpci_node.errors import HostError, UsageError
 from bpci_node.setup import keystore, settings
 from bpci_node.setup.answers import MachineAnswers, OwnerAnswers
 from bpci_node.setup.networking import set_network
-from bpci_node.setup.password import HASH_FORM
+from bpci_node.setup.password import login_hash
 from bpci_node.setup.places import is_layout, is_zone
 from bpci_node.setup.system import System
 
@@ -248,18 +248,14 @@ def remember_password(system: System) -> str:
     kept = settings.load(system)
     if kept is None:
         raise UsageError("this machine is not set up yet", code="usage.settings", hint="Run 'sudo bpci setup' first.")
-    for line in system.read_text("/etc/shadow").splitlines():
-        name, hashed = [*line.split(":"), ""][:2]
-        if name == kept.owner.name and re.fullmatch(HASH_FORM, hashed):
-            system.write(
-                settings.PATH,
-                settings.dump(replace(kept, owner=replace(kept.owner, password_hash=hashed))),
-                settings.MODE,
-            )
-            remember_applied(system)
-            return name
-    raise HostError(
-        f"{kept.owner.name} has no password on this machine that could be kept",
-        code="host.password",
-        hint=f"Set one with 'sudo passwd {kept.owner.name}'.",
-    )
+    hashed = login_hash(system.read_text("/etc/shadow"), kept.owner.name)
+    if hashed is None:
+        raise HostError(
+            f"{kept.owner.name} has no password on this machine that could be kept",
+            code="host.password",
+            hint=f"Set one with 'sudo passwd {kept.owner.name}'.",
+        )
+    owner = replace(kept.owner, password_hash=hashed)
+    system.write(settings.PATH, settings.dump(replace(kept, owner=owner)), settings.MODE)
+    remember_applied(system)
+    return kept.owner.name

@@ -44,6 +44,19 @@ def check_password(password: str) -> None:
         raise _weak("it is longer than 256 bytes")
 
 
+def login_hash(shadow: str, name: str) -> str | None:
+    """Return the hash of an account's login password, ``None`` if it has none that we check.
+
+    Args:
+        shadow: the text of /etc/shadow (shadow(5)).
+    """
+    for line in shadow.splitlines():
+        account, hashed = [*line.split(":"), ""][:2]
+        if account == name and re.fullmatch(HASH_FORM, hashed):
+            return hashed
+    return None
+
+
 def strength(password: str) -> str:
     """Return one word on ``password`` for the person who types it: too short, weak, fair or strong."""
     try:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from bpci_node.errors import HostError
+from bpci_node.host.units import read_properties
 from bpci_node.setup.answers import NetworkAnswers
 from bpci_node.setup.system import Finished, System
 
@@ -150,7 +151,7 @@ def trouble(system: System, interface: str) -> str:
     shown = system.runner(
         ("systemctl", "show", "--property=ActiveState", "--property=InvocationID", unit_of(interface)), b""
     )
-    facts = dict(line.split("=", 1) for line in shown.output.decode(errors="replace").splitlines() if "=" in line)
+    facts = read_properties(shown.output)
     if facts.get("ActiveState") != "active" or not facts.get("InvocationID"):
         return ""
     said = system.runner(

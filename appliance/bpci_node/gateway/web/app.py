@@ -24,10 +24,10 @@ from bpci_node.access import accounts as account_file
 from bpci_node.access import actions
 from bpci_node.access.accounts import Accounts
 from bpci_node.access.actions import Action
-from bpci_node.access.roles import Right, Role, require
+from bpci_node.access.roles import Right, Role
 from bpci_node.access.sessions import LONGEST_SECONDS, Session
 from bpci_node.errors import BpciError, FormatError, LimitError, NotFoundError, UsageError
-from bpci_node.gateway.web.desk import COOKIE, Desk, address_of, check_origin, check_passed_on, read_form
+from bpci_node.gateway.web.desk import COOKIE, Desk, address_of, check_passed_on
 from bpci_node.gateway.web.helper import MachineHelper
 from bpci_node.gateway.web.pages import Pages
 from bpci_node.gateway.web.sources import Sources
@@ -110,7 +110,7 @@ class WebFace:
 
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
-        session, _ = await self._form(request, ())
+        session, _ = await self.desk.form(request, ())
         self.desk.sessions.end(request.cookies.get(COOKIE, ""))
         source = address_of(request)
         await self.desk.note(Action(session.name, session.role.value, source, "sign_out", "", "done"))
@@ -120,13 +120,13 @@ class WebFace:
 
     async def dashboard(self, request: Request) -> Response:
         """Show what there is."""
-        session = self._seen(request, Right.LOOK)
+        session = self.desk.seen(request, Right.LOOK)
         parts = await self.sources.dashboard()
         return self.pages.page("dashboard.html", session, "/", {"parts": parts, "hours": SILENCE_HOURS})
 
     async def act(self, request: Request) -> Response:
         """Carry out a named action."""
-        session, form = await self._form(request, ("about",))
+        session, form = await self.desk.form(request, ("about",))
         name, about = request.path_params["name"], form["about"]
         known = {"seal": self._seal, "token": self._renew_token, "silence": self._silence}
         found = (known | {"drain": self._drain, "resume": self._resume}).get(name)
@@ -163,7 +163,7 @@ class WebFace:
 
     async def log(self, request: Request) -> Response:
         """Show the newest actions, and whether the log holds."""
-        session = self._seen(request, Right.LOG)
+        session = self.desk.seen(request, Right.LOG)
 
         def read() -> dict[str, Any]:
             records = self.desk.log.newest(LOG_ROWS)
@@ -177,13 +177,13 @@ class WebFace:
 
     async def accounts(self, request: Request) -> Response:
         """List the accounts."""
-        session = self._seen(request, Right.MANAGE)
+        session = self.desk.seen(request, Right.MANAGE)
         rows = [item for _, item in sorted(self.desk.accounts().by_name.items())]
         return self.pages.page("accounts.html", session, "/accounts", {"accounts": rows, "roles": list(Role)})
 
     async def change_accounts(self, request: Request) -> Response:
         """Add or remove an account, or give it another role."""
-        _, form = await self._form(request, ("name", "role", "password"))
+        _, form = await self.desk.form(request, ("name", "role", "password"))
         what, name = request.path_params["name"], form["name"].strip()
         makers: dict[str, Callable[[], Callable[[Accounts], Accounts]]] = {
             "add": lambda: _adder(name, form["role"], form["password"]),
@@ -203,11 +203,11 @@ class WebFace:
 
     async def password_page(self, request: Request) -> Response:
         """Return the form."""
-        return self.pages.page("password.html", self._seen(request, Right.LOOK), "/password", {})
+        return self.pages.page("password.html", self.desk.seen(request, Right.LOOK), "/password", {})
 
     async def password(self, request: Request) -> Response:
         """Change the password of who asks."""
-        session, form = await self._form(request, ("old", "new", "again"))
+        session, form = await self.desk.form(request, ("old", "new", "again"))
         hashed = self.desk.accounts().find(session.name).password_hash
         replies: list[Response] = []
 
@@ -233,19 +233,6 @@ class WebFace:
 
         await self.desk.act(request, Right.LOOK, "password", session.name, do)
         return replies[0] if replies else RedirectResponse("/password", 303)
-
-    def _seen(self, request: Request, right: Right) -> Session:
-        session = self.desk.session(request)
-        require(session.role, right)
-        return session
-
-    async def _form(self, request: Request, names: tuple[str, ...]) -> tuple[Session, dict[str, str]]:
-        """Return who sends a form, and its fields, after everything that shows that the person meant it."""
-        session = self.desk.session(request)
-        check_origin(request)
-        form = await read_form(request, ("form_token", *names))
-        session.check_form(form["form_token"])
-        return session, form
 
 
 def web_app(face: WebFace) -> Starlette:

@@ -69,6 +69,28 @@ class Desk:
         token = request.cookies.get(COOKIE, "")
         return self.sessions.find(token[:100], self.accounts(), now=time.monotonic())
 
+    def seen(self, request: Request, right: Right) -> Session:
+        """Return the session of a request, of somebody who may.
+
+        Raises:
+            AccessError: nobody is signed in (``access.session``), or the role may not (``access.role``).
+        """
+        session = self.session(request)
+        require(session.role, right)
+        return session
+
+    async def form(self, request: Request, names: tuple[str, ...]) -> tuple[Session, dict[str, str]]:
+        """Return who sends a form, and its fields, after everything that shows that the person meant it.
+
+        Raises:
+            BpciError: as :meth:`session`, :func:`check_origin` and :func:`read_form` say, or a form of another session.
+        """
+        session = self.session(request)
+        check_origin(request)
+        form = await read_form(request, ("form_token", *names))
+        session.check_form(form["form_token"])
+        return session, form
+
     def is_idle(self, *, seconds: float) -> bool:
         """Tell whether nobody is signed in, waits, or has asked for anything for so long."""
         now = time.monotonic()

@@ -14,10 +14,9 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bpci_node.access.actions import Action
-from bpci_node.access.roles import Right, require
-from bpci_node.access.sessions import Session
+from bpci_node.access.roles import Right
 from bpci_node.errors import BpciError, NotFoundError, RefusedError, UsageError
-from bpci_node.gateway.web.desk import Desk, address_of, check_origin, read_form
+from bpci_node.gateway.web.desk import Desk, address_of
 from bpci_node.gateway.web.helper import MachineHelper
 from bpci_node.gateway.web.pages import HEADERS, Pages
 from bpci_node.gateway.web.sources import Part
@@ -63,7 +62,7 @@ class Upkeep:
 
     async def machine(self, request: Request) -> Response:
         """Show what may be done, and how far it is."""
-        session = self._seen(request)
+        session = self.desk.seen(request, Right.UPKEEP)
         try:
             found = Part(await self.helper.ask(acts.Request("state")), "")
         except BpciError as error:
@@ -73,7 +72,7 @@ class Upkeep:
 
     async def logs(self, request: Request) -> Response:
         """Show the newest lines of the logs."""
-        session, form = await self._form(request)
+        session, form = await self.desk.form(request, FIELDS)
         shown: list[str] = []
         unit = form["unit"].strip()
 
@@ -91,7 +90,7 @@ class Upkeep:
 
     async def bundle(self, request: Request) -> Response:
         """Return the support bundle as a file."""
-        session = self._seen(request)
+        session = self.desk.seen(request, Right.UPKEEP)
         size, parts = await self.helper.bundle()
         who = (session.name, session.role.value, address_of(request))
         await self.desk.record(Action(*who, "machine.bundle", "", "done"))
@@ -100,7 +99,7 @@ class Upkeep:
 
     async def act(self, request: Request) -> Response:
         """Have an act begun, or done where it is short."""
-        _, form = await self._form(request)
+        _, form = await self.desk.form(request, FIELDS)
         name = request.path_params["act"]
         if name not in TOLD:
             raise NotFoundError("there is no such action", code="access.action")
@@ -125,18 +124,6 @@ class Upkeep:
         lines = _count(form["lines"]) if "lines" in known.values else 0
         password = form["password"] if known.needs_password else ""
         return acts.parse(acts.Request(name, values, lines, password).encode())
-
-    def _seen(self, request: Request) -> Session:
-        session = self.desk.session(request)
-        require(session.role, Right.UPKEEP)
-        return session
-
-    async def _form(self, request: Request) -> tuple[Session, dict[str, str]]:
-        session = self.desk.session(request)
-        check_origin(request)
-        form = await read_form(request, ("form_token", *FIELDS))
-        session.check_form(form["form_token"])
-        return session, form
 
 
 def _outcome(name: str, run: Any) -> str:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from bpci_node.errors import AccessError, HostError, LimitError
 from bpci_node.setup import settings
-from bpci_node.setup.password import HASH_FORM, verify_password
+from bpci_node.setup.password import login_hash, verify_password
 from bpci_node.setup.system import System
 from bpci_node.store.durable_file import replace_file
 
@@ -102,11 +101,8 @@ def owner_hash(system: System) -> str:
         HostError: there is no owner, or the account is locked (``host.owner``).
     """
     kept = settings.load(system)
-    name = kept.owner.name if kept else ""
-    for line in system.read_text("/etc/shadow").splitlines():
-        account, hashed = [*line.split(":"), ""][:2]
-        if name and account == name and re.fullmatch(HASH_FORM, hashed):
-            return hashed
+    if kept and (hashed := login_hash(system.read_text("/etc/shadow"), kept.owner.name)):
+        return hashed
     raise HostError(
         "the machine's owner has no password that could be asked for",
         code="host.owner",

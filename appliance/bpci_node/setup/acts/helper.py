@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bpci_node.errors import AccessError, BpciError, FormatError, LimitError, NotFoundError, StorageError
+from bpci_node.host.units import read_properties
 from bpci_node.setup import interfaces, settings, trial
 from bpci_node.setup.acts import record
 from bpci_node.setup.acts.commands import BUNDLE
@@ -171,7 +172,7 @@ class Helper:
 
     def _is_running(self, lane: str) -> bool:
         done = self.system.runner(("systemctl", "show", "--property=ActiveState,Job", unit_of(lane)), b"")
-        shown = dict(line.partition("=")[::2] for line in done.output.decode(errors="replace").splitlines())
+        shown = read_properties(done.output)
         return shown.get("ActiveState") in ("active", "activating", "deactivating") or bool(shown.get("Job", ""))
 
     def _sweep(self) -> None:
