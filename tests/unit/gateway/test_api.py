@@ -96,6 +96,7 @@ def test_a_batch_gets_one_answer_for_each_in_order(served: Any, mainnet: list[Tr
 
 
 def test_sealing_goes_through_the_owner_and_the_bundle_is_public(served: Any, mainnet: list[Transaction]) -> None:
+    served.owner.register()
     served.client.submit_entries(T, [item.raw for item in mainnet[100:200]])
     data = served.owner.seal(T, gas_limit=3_000_000)
     network = served.node.network
