@@ -21,8 +21,8 @@ from typing import Any
 
 import tomli_w
 
-from image.console import MachineError
 from image.qemu import Hardware, Machine, acceleration, free_port, overlay, volume
+from image.terminal import MachineError
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "build" / "boot"

@@ -1,15 +1,15 @@
-"""The serial line of a machine as a terminal: what it shows, what it said, and typing on it."""
+"""A line to a machine as a terminal: what it shows, what it said, and typing on it."""
 
 from __future__ import annotations
 
 import re
-import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import IO, TypeVar
+from typing import IO, Protocol
 
 import pyte
+
+from image.terminal import Terminal
 
 COLUMNS, ROWS = 80, 24
 KEYS = {
@@ -20,17 +20,24 @@ KEYS = {
 }
 """What a VT220 sends for a key."""
 
-_T = TypeVar("_T")
+
+class Line(Protocol):
+    """What bytes go over, such as a socket."""
+
+    def recv(self, limit: int, /) -> bytes:
+        """Wait for bytes; none at the end."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send bytes."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
-class MachineError(Exception):
-    """The machine did not do what was waited for; the message ends with what its console shows."""
+class Console(Terminal):
+    """A line, the serial one mostly, as an 80×24 terminal."""
 
-
-class Console:
-    """The serial line as an 80×24 terminal: what it shows, what it said, and typing on it."""
-
-    def __init__(self, connection: socket.socket, log: IO[bytes]) -> None:
+    def __init__(self, connection: Line, log: IO[bytes]) -> None:
         self._connection = connection
         self._log = log
         self._screen = pyte.Screen(COLUMNS, ROWS)
@@ -70,24 +77,9 @@ class Console:
         Raises:
             MachineError: it did not within ``timeout`` seconds; with what the screen shows instead.
         """
-        return self.wait_until(
-            lambda: re.search(pattern, self.said() if said else self.text(), re.MULTILINE), f"/{pattern}/", timeout
-        )
-
-    def wait_until(self, condition: Callable[[], _T | None], what: str, timeout: float) -> _T:
-        """Wait until ``condition`` gives something.
-
-        Raises:
-            MachineError: it did not within ``timeout`` seconds.
-        """
-        deadline = time.monotonic() + timeout
-        while True:
-            found = condition()
-            if found:
-                return found
-            if time.monotonic() > deadline:
-                raise MachineError(f"{what} did not appear within {timeout:.0f} s; the console shows:\n{self.text()}")
-            time.sleep(0.1)
+        if not said:
+            return super().wait_for(pattern, timeout)
+        return self.wait_until(lambda: re.search(pattern, self.said(), re.MULTILINE), f"/{pattern}/", timeout)
 
     def type(self, text: str) -> None:
         """Type text as it is."""

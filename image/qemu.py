@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from image.console import Console, MachineError
+from image.console import Console
+from image.terminal import MachineError
 
 OVMF = Path("/usr/share/OVMF")
 SSH_RETRY_SECONDS = 7

@@ -20,6 +20,7 @@ EMULATED = (
     "test_power_cuts.py",
     "test_vagrant.py",
     "test_wifi.py",
+    "test_wizard_ways.py",
     "test_wrong_clock.py",
 )
 PROCESSES = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from image.boot import BPCI, ROOT, built_image
-from image.qemu import Machine, free_port, overlay
+from image.qemu import Hardware, Machine, free_port, overlay
 from tests.infra.appliance import Appliance, Owner
 from tests.infra.container import Container, booted, changed_copy
 from tests.infra.native import Play, appliance_base, copy_ours, kernel_in, set_up
@@ -74,7 +74,8 @@ def appliance(lab: Path, image: Path, registry: Registry) -> Iterator[Appliance]
     """A machine whose owner went through the wizard by keystrokes on the serial console."""
     owner = Owner(lab / "owner")
     disk = overlay(image, lab / "appliance" / "disk.qcow2", size="16G")
-    with Machine(lab / "appliance", [disk], guest_ports=(*OPEN, *CLOSED)).running() as machine:
+    hardware = Hardware(secure_boot=True)  # as a mini-PC comes
+    with Machine(lab / "appliance", [disk], hardware, guest_ports=(*OPEN, *CLOSED)).running() as machine:
         words = go_through(machine.console, owner, registry.guest_url)
         appliance = Appliance(machine, owner, " ".join(words))
         appliance.wait()

@@ -81,6 +81,12 @@ def test_the_phrase_is_written_nowhere(appliance: Appliance) -> None:
     assert found.strip() == ""
 
 
+def test_it_started_with_secure_boot_on(appliance: Appliance) -> None:
+    variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    assert appliance.run(f"od -An -t u1 {variable}").split()[-1] == "1"
+    assert "[integrity]" in appliance.sudo("cat /sys/kernel/security/lockdown")
+
+
 def test_no_unit_failed(appliance: Appliance) -> None:
     assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
 

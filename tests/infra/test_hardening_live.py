@@ -39,7 +39,8 @@ def tools(appliance: Appliance, tmp_path_factory: pytest.TempPathFactory) -> Non
     with tarfile.open(packed, "w", dereference=True) as tar:
         tar.add("/usr/share/lynis", "audit/lynis")
         tar.add("/usr/sbin/lynis", "audit/lynis/lynis")
-        tar.add("/etc/lynis/default.prf", "audit/lynis/default.prf")
+        for name in ("default.prf", "plugins"):
+            tar.add(f"/etc/lynis/{name}", f"audit/lynis/{name}")
         tar.add(program, "audit/oscap")
         tar.add("/usr/share/openscap/cpe", "audit/cpe")
         for library in re.findall(r"(/\S+) \(0x", linked):

@@ -1,7 +1,8 @@
-"""Other machines: the unattended boot of `make boot`, Secure Boot, and the parts that a mini-PC is made of."""
+"""Other machines: the unattended boot of `make boot`, and the parts that a mini-PC is made of."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -10,21 +11,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
-import tomli_w
 
 from image.boot import DIRECTORY as BOOT
 from image.boot import ROOT, built_image
 from image.console import Console
-from image.qemu import Hardware, Machine, overlay, ssh_options, volume
+from image.qemu import Hardware, Machine, overlay
 from tests.infra.appliance import Appliance, Owner
+from tests.infra.offline import Partition
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(3600)]
 
 SECRETS = (
-    "/etc/machine-id /etc/bpci/ssh/ssh_host_ed25519_key /var/lib/systemd/random-seed /var/lib/systemd/credential.secret"
+    "/etc/machine-id",
+    "/etc/bpci/ssh/ssh_host_ed25519_key",
+    "/var/lib/systemd/random-seed",
+    "/var/lib/systemd/credential.secret",
 )
+"""Paths on a running machine, and on the data partition of one that is off."""
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +64,6 @@ def switched_on(lab: Path, name: str, owner: Owner, hardware: Hardware) -> Itera
 
 
 @pytest.fixture(scope="module")
-def secure(lab: Path, owner: Owner) -> Iterator[Appliance]:
-    yield from switched_on(lab, "secure-boot", owner, Hardware(secure_boot=True))
-
-
-@pytest.fixture(scope="module")
 def mini_pc(lab: Path, owner: Owner) -> Iterator[Appliance]:
     body = Hardware(disk_bus="ahci", network="e1000e", usb_keyboard=True, display=True)
     yield from switched_on(lab, "mini-pc", owner, body)
@@ -79,21 +78,14 @@ def test_make_boot_goes_unattended_to_a_bundle_that_is_verified_outside(unattend
     assert 0 < figures["seconds"]["set_up"] < figures["seconds"]["set_up_to_bundle"]
 
 
-def test_the_machine_starts_with_secure_boot_on(secure: Appliance) -> None:
-    variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-    assert secure.run(f"od -An -t u1 {variable}").split()[-1] == "1"
-    assert secure.status()["node"]["registered"]
-    assert secure.run("systemctl --failed --plain --no-legend").strip() == ""
-
-
-def test_two_machines_from_one_image_have_nothing_secret_in_common(secure: Appliance, appliance: Appliance) -> None:
-    of_one = secure.sudo(f"sha256sum {SECRETS}").splitlines()
-    secure.machine.qmp("stop")  # one after the other: each has the processor to itself
+@pytest.mark.usefixtures("unattended")
+def test_two_machines_from_one_image_have_nothing_secret_in_common(appliance: Appliance, tmp_path: Path) -> None:
+    data = Partition(BOOT / "disk.qcow2", "DATA", tmp_path / "data.img")
+    of_one = [hashlib.sha256(data.read(path)).hexdigest() for path in SECRETS]
     appliance.machine.qmp("cont")
-    of_other = appliance.sudo(f"sha256sum {SECRETS}").splitlines()
+    of_other = [line.split()[0] for line in appliance.sudo(f"sha256sum {' '.join(SECRETS)}").splitlines()]
     appliance.machine.qmp("stop")
-    secure.machine.qmp("cont")
-    assert len(of_one) == len(of_other) == 4
+    assert len(of_one) == len(of_other) == len(SECRETS)
     assert not set(of_one) & set(of_other)
 
 
@@ -110,25 +102,6 @@ def test_a_machine_with_ahci_e1000e_and_a_usb_keyboard_serves_its_owner(mini_pc:
     mini_pc.machine.photograph(lab / "mini-pc" / "console.png")
     mini_pc.machine.press("s")
     mini_pc.machine.console.wait_until(lambda: "Password:" in screen(), "the question for the owner's password", 300)
-
-
-@pytest.mark.long
-def test_a_key_on_the_boot_medium_opens_the_wizard_over_ssh_and_nothing_else(lab: Path, image: Path) -> None:
-    directory = lab / "over-ssh"
-    owner = Owner(directory)
-    answers = tomli_w.dumps({"v": 1, "owner": {"ssh_keys": [owner.public_key]}})
-    medium = volume(directory / "answers.img", "BPCI-SETUP", {"bpci/answers.toml": answers.encode()})
-    with Machine(directory, [overlay(image, directory / "disk.qcow2"), medium]).running() as machine:
-        machine.console.wait_for("· Welcome", 900)
-        ssh = ["ssh", *ssh_options(owner.key), "-p", str(machine.ports[22])]
-
-        # The wizard is all that this account can run, whatever is asked for.
-        session = pexpect.spawn(
-            ssh[0], [*ssh[1:], "-tt", "bpci-setup@127.0.0.1", "id"], dimensions=(24, 80), encoding="utf-8"
-        )
-        session.expect("· Welcome", timeout=900)
-        session.close(force=True)
-        assert machine.ssh("true", user="root", key=owner.key).returncode == 255
 
 
 def choose(console: Console, entry: str) -> None:

@@ -20,7 +20,7 @@ from bpci_node.cli.backup_machine import (
     root_option,
     snapshot_option,
 )
-from bpci_node.cli.output import emit, fields, is_interactive, json_option
+from bpci_node.cli.output import emit, fields, json_option, require_person
 from bpci_node.errors import BpciError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ def _replace(
         finish()
         if not yes:
             question = f"Replace this machine's node by the backup of {moment_of(proof.manifest.made_ms)}?"
-            if not is_interactive():
-                raise UsageError("nobody can be asked here", code="usage.call", hint="--yes answers.")
+            require_person()
             click.confirm(question, abort=True, err=True)
         # First the number: a node that is started in between must not go on as the earlier instance.
         before = _inode(state_dir)

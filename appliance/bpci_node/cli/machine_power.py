@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bpci_node.cli.node_config import NODE_CONFIG
-from bpci_node.cli.output import is_interactive, say
+from bpci_node.cli.output import require_person, say
 from bpci_node.cli.root import need_root
 from bpci_node.errors import BpciError, UsageError
 
@@ -46,8 +46,7 @@ def _go_down(words: str, verb: str, *, is_agreed: bool) -> None:
 
     need_root("this is for the owner")
     if not is_agreed:
-        if not is_interactive():
-            raise UsageError("nobody can be asked here", code="usage.call", hint="--yes answers.")
+        require_person()
         if not click.confirm(f"Really {words} this machine?", err=True):
             raise UsageError("nothing was done", code="usage.declined")
     _drain()

@@ -6,7 +6,7 @@ import socket
 
 import click
 
-from bpci_node.cli.output import is_interactive, say
+from bpci_node.cli.output import require_person, say
 from bpci_node.cli.root import need_root
 from bpci_node.errors import UsageError
 
@@ -55,8 +55,7 @@ def reset(*, mode: str | None, reboot: bool, yes: bool) -> int:
 
 
 def _confirm(mode: str) -> None:
-    if not is_interactive():
-        raise UsageError("nobody can be asked here", code="usage.call", hint="--yes answers.")
+    require_person()
     say(
         "Owner, keys and settings are forgotten; the node's database stays."
         if mode == "keep"

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from bpci_node.errors import BpciError
+from bpci_node.errors import BpciError, UsageError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -62,6 +62,16 @@ def fail(error: BpciError, as_json: bool) -> NoReturn:  # noqa: FBT001 - the con
 def is_interactive() -> bool:
     """Tell whether a person watches standard error, so that progress makes sense."""
     return sys.stderr.isatty()
+
+
+def require_person(*, as_json: bool = False) -> None:
+    """Refuse to ask a question that nobody would answer.
+
+    Raises:
+        UsageError: ``usage.call``: nobody watches, or the answer is read by a program.
+    """
+    if as_json or not is_interactive():
+        raise UsageError("nobody can be asked here", code="usage.call", hint="Give --yes as well.")
 
 
 def styled(text: str, *, fg: str) -> str:

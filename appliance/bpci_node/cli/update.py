@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bpci_node.cli.output import Progress, emit, fields, is_interactive, json_option, say, table
-from bpci_node.errors import BpciError, HostError, RefusedError, UsageError
+from bpci_node.cli.output import Progress, emit, fields, is_interactive, json_option, require_person, say, table
+from bpci_node.errors import BpciError, HostError, RefusedError
 
 if TYPE_CHECKING:
     from bpci_node.update.bundle import Release
@@ -174,8 +174,7 @@ def rollback(*, with_copy: bool, yes: bool, settings: Path, as_json: bool) -> in
     """
     updater = _updater(settings)
     if not yes:
-        if as_json or not is_interactive():
-            raise UsageError("nobody is asked here", code="usage.call", hint="Give --yes as well.")
+        require_person(as_json=as_json)
         lost = " Everything that the node acknowledged since the update will be lost." if with_copy else ""
         if not click.confirm(f"Go back to the former version?{lost}", err=True):
             return 1

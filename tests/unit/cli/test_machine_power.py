@@ -31,7 +31,7 @@ def test_without_an_answer_nothing_happens(calls: list[str], monkeypatch: pytest
     found = CliRunner().invoke(command, ["restart"], standalone_mode=False)
     assert isinstance(found.exception, UsageError)
     assert found.exception.code == "usage.call"
-    monkeypatch.setattr(machine_power, "is_interactive", lambda: True)
+    monkeypatch.setattr("bpci_node.cli.output.is_interactive", lambda: True)
     found = CliRunner().invoke(command, ["restart"], standalone_mode=False, input="n\n")
     assert isinstance(found.exception, UsageError)
     assert found.exception.code == "usage.declined"
