@@ -80,7 +80,7 @@ def test_make_boot_goes_unattended_to_a_bundle_that_is_verified_outside(unattend
 
 @pytest.mark.usefixtures("unattended")
 def test_two_machines_from_one_image_have_nothing_secret_in_common(appliance: Appliance, tmp_path: Path) -> None:
-    data = Partition(BOOT / "disk.qcow2", "DATA", tmp_path / "data.img")
+    data = Partition(BOOT / "disk.qcow2", "data", tmp_path / "data.img")
     of_one = [hashlib.sha256(data.read(path)).hexdigest() for path in SECRETS]
     appliance.machine.qmp("cont")
     of_other = [line.split()[0] for line in appliance.sudo(f"sha256sum {' '.join(SECRETS)}").splitlines()]

@@ -53,7 +53,7 @@ def check(machine: Machine, owner: Owner, words: list[str]) -> None:
 def test_the_wizard_on_the_display_leads_to_a_registered_node(lab: Path, image: Path, registry: Registry) -> None:
     directory = lab / "on-the-display"
     owner = Owner(directory)
-    font = Font(Partition(image, "ROOT_A", directory / "root.img").read(FONT))
+    font = Font(Partition(image, "root-a", directory / "root.img").read(FONT))
     body = Hardware(disk_bus="ahci", network="e1000e", usb_keyboard=True, display=True)
     with Machine(directory, [overlay(image, directory / "disk.qcow2", size="16G")], body).running() as machine:
         check(machine, owner, go_through(Display(machine, font), owner, registry.guest_url))

@@ -44,7 +44,7 @@ def wish(need: Need, what: str) -> Requirement:
     """Return the requirement that a feature be there, as strongly as the profile needs it."""
     if need is Need.NONE:
         return Requirement("not needed", needed=False)
-    return Requirement(what if need is Need.REQUIRED else f"{what} (advised)", needed=need is Need.REQUIRED)
+    return Requirement(what if need is Need.REQUIRED else f"{what}, advised", needed=need is Need.REQUIRED)
 
 
 def number(measured: Measured) -> int:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from bpci_node.host.runner import Step
 
 MARKS = {
-    "pass": ("ok", "green"),
-    "warn": ("note", "yellow"),
-    "fail": ("FAILS", "bold red"),
-    "unknown": ("?", "magenta"),
+    "pass": ("ok", "#7fd962"),
+    "warn": ("note", "#ffd166"),
+    "fail": ("FAILS", "bold #ff6b6b"),
+    "unknown": ("?", "#d78cff"),
 }
-"""Word and colour of a verdict."""
+"""Word and colour of a verdict. Colours by name would be Textual's own, whose red and yellow a text console shows as
+magenta and red."""
 
 
 class Hardware(StepScreen):
