@@ -2,7 +2,8 @@
 
 Attached to a terminal without ``--answers``, the machine's serial console is this terminal. Otherwise the wizard is
 driven by an answers file on a volume beside the disk; then the node is looked at from outside, real transactions are
-replayed to it, a bundle is sealed by its owner and verified here, and the machine is switched off.
+replayed to it, a bundle is sealed by its owner and verified here, the node is killed, and the machine switched off once
+it serves again.
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ def main() -> int:
     if options.answers is None and sys.stdin.isatty() and sys.stdout.isatty():
         return interactive(disk)
     try:
-        seconds = unattended(disk, options.answers or DEVELOPMENT_ANSWERS)
+        figures = unattended(disk, options.answers or DEVELOPMENT_ANSWERS)
     except (MachineError, subprocess.SubprocessError) as error:
         print(f"error: {error}", file=sys.stderr)
         print(f"hint: the console log is {DIRECTORY / 'console.log'}", file=sys.stderr)
         return 1
-    figures = {"v": 1, "accelerator": acceleration()[1].split(",")[0], "seconds": seconds}
+    figures = {"v": 1, "accelerator": acceleration()[1].split(",")[0]} | figures
     built_image(options.target).with_suffix(".boot.json").write_text(json.dumps(figures, indent=2) + "\n")
     _say("done")
     return 0
@@ -81,11 +82,12 @@ def interactive(disk: Path) -> int:
     return machine.wait()
 
 
-def unattended(disk: Path, answers: Path) -> dict[str, float]:
+def unattended(disk: Path, answers: Path) -> dict[str, Any]:
     """Go through set-up with answers, replay, seal, verify, and switch the machine off.
 
     Returns:
-        Seconds from power-on to the beginning of set-up, from there to its end, and to the first bundle.
+        ``seconds`` from power-on to the beginning of set-up, from there to its end, and to the first bundle, and from
+        the node's violent end until it serves again; ``listening``: what others may reach, where the firewall lets it.
     """
     key = DIRECTORY / "owner-key"
     contents = complete(tomllib.loads(answers.read_text()), key, DIRECTORY)
@@ -109,6 +111,9 @@ def unattended(disk: Path, answers: Path) -> dict[str, float]:
         print(f"    {json.dumps(replay)}")
         _seal_and_verify(machine, owner, key, done)
         sealed = time.monotonic()
+        _say("killing the node")
+        recovery = _recovery(machine, owner, key)
+        listening = _listening(machine, owner, key)
         _say("switching off")
         machine.power_off()
     moments = {
@@ -116,7 +121,43 @@ def unattended(disk: Path, answers: Path) -> dict[str, float]:
         "set_up": ended - begun,
         "set_up_to_bundle": sealed - begun,
     }
-    return {name: round(value, 1) for name, value in moments.items()}
+    seconds = {name: round(value, 1) for name, value in moments.items()}
+    return {"seconds": seconds | {"recovery": recovery}, "listening": listening}
+
+
+def _recovery(machine: Machine, owner: str, key: Path) -> float | None:
+    """Kill the node and return how long it was away in seconds, by the service manager's clock.
+
+    Root alone may kill it: ``None`` if the owner's password is not known here.
+    """
+    password = DIRECTORY / "owner-password"
+    if not password.exists():
+        return None
+    again = "sleep 2; until systemctl is-active --quiet bpci-node.service; do sleep 1; done"
+    killed = machine.ssh(
+        f"sudo -k -S -p '' sh -c 'systemctl kill --signal=KILL bpci-node.service; {again}'",
+        user=owner,
+        key=key,
+        stdin=password.read_bytes(),
+    )
+    names = "ActiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic"
+    shown = machine.ssh(f"systemctl show --property={names} bpci-node.service", user=owner, key=key).stdout.decode()
+    moments = {name: int(value) for name, value in (line.split("=") for line in shown.split())}
+    away_us = moments["ActiveEnterTimestampMonotonic"] - moments["ActiveExitTimestampMonotonic"]
+    if killed.returncode or away_us <= 0:
+        raise MachineError(f"the node was not killed, or does not serve again: {killed.stderr.decode()} {moments}")
+    return round(away_us / 1e6, 1)
+
+
+def _listening(machine: Machine, owner: str, key: Path) -> list[str]:
+    """Return what listens for others than the machine itself, such as ``tcp/22``."""
+    found = set()
+    for line in machine.ssh("ss -Hltun", user=owner, key=key).stdout.decode().splitlines():
+        kind, _, _, _, address, *_ = line.split()
+        host, port = address.rsplit(":", 1)
+        if not host.startswith(("127.", "[::1]")):
+            found.add(f"{kind}/{port}")
+    return sorted(found)
 
 
 def _seal_and_verify(machine: Machine, owner: str, key: Path, done: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import re
 import time
 from collections.abc import Sequence
 
@@ -65,14 +67,21 @@ class Display(Terminal):
     """What a person sees on the screen that hangs at the machine, and types on its keyboard."""
 
     def __init__(self, machine: Machine, font: Font) -> None:
-        """Look at a machine that has a display."""
+        """Look at a machine that has a display; photographs of what was waited for stay in its directory."""
         self._machine, self._font = machine, font
         self._photograph = machine.directory / "display.ppm"
+        self._kept = itertools.count(1)
 
     def text(self) -> str:
         """Return the lines of the screen; empty while it shows pictures or another mode."""
         self._machine.qmp("screendump", filename=str(self._photograph))
         return read_screen(self._photograph.read_bytes(), self._font)
+
+    def wait_for(self, pattern: str, timeout: float = 240) -> re.Match[str]:
+        """Wait until the screen shows ``pattern``, and keep a photograph of it."""
+        found = super().wait_for(pattern, timeout)
+        self._machine.photograph(self._machine.directory / f"display-{next(self._kept):02}.png")
+        return found
 
     def type(self, text: str) -> None:
         """Type text as a person would, key by key."""

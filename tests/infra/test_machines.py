@@ -76,6 +76,8 @@ def test_make_boot_goes_unattended_to_a_bundle_that_is_verified_outside(unattend
     assert re.search(r"hardware: .*(pass|warn)", unattended)
     figures = json.loads(built_image("debian-12").with_suffix(".boot.json").read_text())
     assert 0 < figures["seconds"]["set_up"] < figures["seconds"]["set_up_to_bundle"]
+    assert figures["seconds"]["recovery"] > 0
+    assert {name for name in figures["listening"] if name.startswith("tcp/")} == {"tcp/22", "tcp/443", "tcp/8545"}
 
 
 @pytest.mark.usefixtures("unattended")
