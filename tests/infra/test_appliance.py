@@ -128,6 +128,13 @@ def test_what_watches_and_records_has_begun_with_set_up(appliance: Appliance) ->
     assert re.search(r"^enabled 2$", appliance.sudo("auditctl -s"), re.MULTILINE), "recording, and locked"
 
 
+def test_what_watches_and_records_has_waited_for_an_owner(appliance: Appliance) -> None:
+    complete = int(appliance.sudo("stat -c %Y /var/lib/bpci/setup/complete"))
+    for name in (*SERVICES, "unattended-upgrades"):
+        show = f"systemctl show --value --property=InactiveExitTimestamp {name}.service"
+        assert int(appliance.run(f'date -d "$({show})" +%s')) >= complete, name
+
+
 def test_prometheus_reads_the_node_and_the_machine(appliance: Appliance) -> None:
     up = json.loads(appliance.run(f"python3 - <<'E'\n{SCRAPED}E", timeout=400))
     assert up
