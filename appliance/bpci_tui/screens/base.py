@@ -35,6 +35,7 @@ class StepScreen(Screen[None]):
         Binding("down", "app.focus_next", show=False),
     ]
 
+    AUTO_FOCUS = ""  # or Back had it for a moment, for all to see on a slow machine
     name_in_flow: ClassVar[str]
     """Key of :data:`bpci_tui.flow.TITLES`."""
     lead: ClassVar[str] = ""
