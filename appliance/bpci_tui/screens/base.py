@@ -101,7 +101,8 @@ class StepScreen(Screen[None]):
         """Call a method of this screen from a worker's thread, unless the person has left the screen since."""
 
         def call() -> None:
-            if self.is_attached and self.is_mounted:
+            # A screen that was left hangs at the app until all that was in it is gone.
+            if self.is_attached and self.is_mounted and self in self.app.screen_stack:
                 function(*arguments)
 
         if not get_current_worker().is_cancelled:
