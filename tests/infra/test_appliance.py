@@ -182,7 +182,7 @@ def test_real_transactions_are_replayed_sealed_and_verified_outside(
     appliance: Appliance, registry: Registry, tmp_path: Path
 ) -> None:
     blocks = [str(block) for block in BLOCKS]
-    replayed = json.loads(bpci("mempool", "replay", *blocks, "--node", appliance.url, "--batch", "50", "--json"))
+    replayed = json.loads(bpci("mempool", "replay", *blocks, "--node", appliance.url, "--batch", "16", "--json"))
     assert replayed["accepted"] + replayed["duplicates"] > 1000
     sealed = appliance.machine.ssh(
         "bpci mempool seal --target eip155:1 --out -", user=appliance.owner.name, key=appliance.owner.key
