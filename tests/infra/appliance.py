@@ -78,6 +78,10 @@ class Appliance:
         )
         return self._checked(result)
 
+    def failed_units(self) -> str:
+        """Return the units that have failed, a line each."""
+        return self.run("systemctl --failed --plain --no-legend").strip()
+
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self.run("bpci node status --json"))
         return answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import re
-import time
 from collections.abc import Sequence
 
 from image.qemu import Machine
@@ -73,7 +72,7 @@ class Display(Terminal):
         self._kept = itertools.count(1)
 
     def text(self) -> str:
-        """Return the lines of the screen; empty while it shows pictures or another mode."""
+        """Return the lines of the screen; what is no character of the font is :data:`UNREADABLE`."""
         self._machine.qmp("screendump", filename=str(self._photograph))
         return read_screen(self._photograph.read_bytes(), self._font)
 
@@ -89,9 +88,7 @@ class Display(Terminal):
 
     def press(self, *keys: str) -> None:
         """Press named keys."""
-        for key in keys:
-            self._machine.press(KEYS[key])
-            time.sleep(0.3)
+        self._machine.press(*(KEYS[key] for key in keys))
 
 
 def read_screen(photograph: bytes, font: Font) -> str:

@@ -88,7 +88,7 @@ def test_it_started_with_secure_boot_on(appliance: Appliance) -> None:
 
 
 def test_no_unit_failed(appliance: Appliance) -> None:
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+    assert appliance.failed_units() == ""
 
 
 def test_the_node_runs_as_its_own_user_in_a_tight_sandbox(appliance: Appliance) -> None:
@@ -165,7 +165,7 @@ def test_a_node_whose_cable_was_out_answers_again(appliance: Appliance) -> None:
     machine.console.wait_until(appliance.answers, "the node's API, with the cable in again", 240)
     machine.wait_for_ssh(user=appliance.owner.name, key=appliance.owner.key, timeout=240)
     assert "Lost carrier" in appliance.sudo("journalctl -b -u systemd-networkd --no-pager -o cat")
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+    assert appliance.failed_units() == ""
 
 
 def test_no_password_but_the_owner_s_opens_anything(appliance: Appliance) -> None:
@@ -214,7 +214,7 @@ def test_the_other_root_is_written_and_booted_with_data_intact(appliance: Applia
     after = appliance.status()
     assert after["node"] == before["node"]
     assert after["targets"]["eip155:1"]["count"] == before["targets"]["eip155:1"]["count"]
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+    assert appliance.failed_units() == ""
 
 
 @pytest.fixture(scope="module")
@@ -256,12 +256,12 @@ def said(appliance: Appliance, port: int, seconds: float) -> bytes:
         return b""
 
 
-@pytest.mark.usefixtures("forgiven")
 def test_impossible_addresses_are_recorded_though_the_firewall_has_its_own_settings(appliance: Appliance) -> None:
     names = "net.ipv4.conf.all.log_martians net.ipv4.conf.default.log_martians"
     assert appliance.run(f"/usr/sbin/sysctl -n {names}").split() == ["1", "1"]
 
 
+@pytest.mark.usefixtures("forgiven")
 def test_from_outside_three_ports_answer_and_no_other_even_if_somebody_listens(appliance: Appliance) -> None:
     listener = "/usr/bin/python3 -m http.server --directory /usr/share/doc 8000"
     appliance.sudo(f"systemd-run --quiet --collect --unit=listener {listener}")

@@ -28,7 +28,7 @@ def check(appliance: Appliance, opened: str, did: str) -> None:
     appliance.wait()
     assert json.loads(appliance.run("bpci disk status --json"))["encryption"] == opened
     assert appliance.did == did
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+    assert appliance.failed_units() == ""
 
 
 def found_by_the_doctor(appliance: Appliance) -> list[str]:

@@ -31,5 +31,5 @@ def test_a_stick_installs_to_the_internal_disk_and_set_up_ends_there(lab: Path, 
         appliance.wait()
         assert appliance.status()["node"]["registered"]
         assert int(appliance.run("df --output=size -B1 /data | tail -n 1")) > 8 * 2**30
-        assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+        assert appliance.failed_units() == ""
         machine.power_off()

@@ -80,7 +80,7 @@ def check_that_the_cable_is_as_before(appliance: Appliance) -> None:
         "/run/bpci-network:", "lock", "/run/systemd/network:",
     ]  # fmt: skip
     assert appliance.run(f"systemctl is-active wpa_supplicant@{RADIO} || true").strip() == "inactive"
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+    assert appliance.failed_units() == ""
 
 
 def test_the_networks_in_the_air_are_listed_with_security_and_signal(homely: Appliance) -> None:
@@ -137,7 +137,7 @@ def check_that_it_is_joined(appliance: Appliance) -> None:
     assert "dev enp" in appliance.run("ip route get 192.0.2.1")
     assert f"{ATTIC.network}1 dev {RADIO}" in appliance.run("ip route show default")
     appliance.run(f"ping -c 3 -W 10 -I {RADIO} {ATTIC.network}1")
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+    assert appliance.failed_units() == ""
 
 
 def test_what_is_kept_outlives_the_network_service_and_a_restart(joined: Appliance) -> None:

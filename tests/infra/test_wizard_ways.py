@@ -46,7 +46,7 @@ def check(machine: Machine, owner: Owner, words: list[str]) -> None:
     appliance.wait()
     assert did_of(LocalSigner(derive_keys(" ".join(words)).node).public_key) == appliance.did
     assert appliance.status()["node"]["registered"]
-    assert appliance.run("systemctl --failed --plain --no-legend").strip() == ""
+    assert appliance.failed_units() == ""
     machine.power_off()
 
 

@@ -35,9 +35,16 @@ def page_environment(package: str) -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        hex=hex_text, short=short, when=when, name=outside_text, value=value, amount=amount, path=path_part, note=note,
+        hex=hex_text,
+        short=short,
+        when=when,
+        name=outside_text,
         lines=outside_lines,
-    )  # fmt: skip
+        value=value,
+        amount=amount,
+        path=path_part,
+        note=note,
+    )
     return environment
 
 
